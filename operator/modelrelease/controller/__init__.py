@@ -1,0 +1,1 @@
+"""kopf handlers, the tick, executing actions in the safe order, the Lease, status writing."""

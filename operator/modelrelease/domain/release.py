@@ -1,0 +1,143 @@
+"""A release as the engine sees it: what is wanted (spec), what is remembered (progress), what was observed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from modelrelease.domain.decision import Decision
+from modelrelease.domain.evidence import SplitCount
+from modelrelease.domain.exposure import NOTHING, Exposure
+from modelrelease.domain.plan import Plan
+from modelrelease.domain.record import Head
+from modelrelease.domain.traffic import RouteView, Traffic
+from modelrelease.domain.unit import Unit, UnitRef
+from modelrelease.domain.verdict import Verdict
+
+
+class State(StrEnum):
+    """Where a release stands. Transitions are in `engine.states`."""
+
+    NEW = "New"
+    INSTALLING = "Installing"
+    SETTLED = "Settled"
+    PREPARING = "Preparing"
+    RAISING = "Raising"
+    OBSERVING = "Observing"
+    WATCHING = "Watching"
+    REVERTING = "Reverting"
+    STOPPED = "Stopped"
+    DELETED = "Deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong that only the operator can know: which field, what, and what to write instead."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What the object says. `unit` and `plan` are None when faults kept them from being built."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    traffic: Traffic
+    unit: Unit | None = None
+    plan: Plan | None = None
+    faults: tuple[Fault, ...] = ()
+    deleting: bool = False
+    finalizer: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A raise that was decided and may not have happened yet; void in another process or when its evidence is stale."""
+
+    stage: int
+    record: str
+    decided_at: datetime
+    process: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why a candidate was stopped: in one sentence, with the gate that said so where there was one."""
+
+    digest: str
+    version: str
+    reason: str
+    message: str
+    at: datetime
+    gate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The time after 100 %: the unit watched (it is stable by then) and until when."""
+
+    unit: UnitRef
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PastOutcome:
+    """One line of the last few outcomes."""
+
+    version: str
+    digest: str
+    outcome: str
+    message: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the status remembers. Everything here can be lost and is rebuilt from route, revisions and records."""
+
+    state: State = State.NEW
+    since: datetime | None = None
+    stable: UnitRef | None = None
+    candidate: UnitRef | None = None
+    fallback: UnitRef | None = None
+    plan: Plan | None = None
+    stage: int = -1
+    stage_since: datetime | None = None
+    rollout_since: datetime | None = None
+    exposure: Exposure = NOTHING
+    intent: Intent | None = None
+    watch: Watch | None = None
+    stop: Stop | None = None
+    stopped: tuple[str, ...] = ()
+    handled: tuple[str, ...] = ()
+    no_data_since: tuple[tuple[str, datetime], ...] = ()
+    stable_ready: int | None = None
+    head: Head = field(default_factory=Head)
+    outcomes: tuple[PastOutcome, ...] = ()
+    paused_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What was gathered for one decision.
+
+    `ready` counts ready endpoints by backend; None or absent means that the cluster cannot tell. `samples` counts the
+    candidate's requests since the stage began, None when no counter could be read. `last_outcomes` maps unit digests
+    to the kind of their last closing record, and is read when the status was lost.
+    """
+
+    process: str
+    routes: tuple[RouteView, ...] = ()
+    ready: Mapping[str, int | None] = field(default_factory=dict)
+    verdicts: tuple[Verdict, ...] = ()
+    samples: int | None = None
+    split: tuple[SplitCount, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    conflict: str | None = None
+    stopped_in_records: tuple[str, ...] = ()
+    head: Head = field(default_factory=Head)

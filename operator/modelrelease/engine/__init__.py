@@ -1,0 +1,1 @@
+"""The state machine of one release, as data and one pure function."""

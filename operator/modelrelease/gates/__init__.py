@@ -1,0 +1,1 @@
+"""Judging: evidence in, verdicts out. Pure."""

@@ -1,0 +1,1 @@
+"""Who may let a release through, and the rules of that. Pure."""

@@ -1,0 +1,1 @@
+"""Prometheus: typed metrics to PromQL, raw counters to evidence."""
