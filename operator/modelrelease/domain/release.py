@@ -9,9 +9,9 @@ from modelrelease.domain.decision import Decision
 from modelrelease.domain.evidence import SplitCount
 from modelrelease.domain.exposure import NOTHING, Exposure
 from modelrelease.domain.plan import Plan
-from modelrelease.domain.record import Head
+from modelrelease.domain.record import Head, RecordKind
 from modelrelease.domain.traffic import RouteView, Traffic
-from modelrelease.domain.unit import Unit, UnitRef
+from modelrelease.domain.unit import Backend, Unit, UnitRef
 from modelrelease.domain.verdict import Verdict
 
 
@@ -28,6 +28,10 @@ class State(StrEnum):
     REVERTING = "Reverting"
     STOPPED = "Stopped"
     DELETED = "Deleted"
+
+
+IN_TRAFFIC = frozenset({State.PREPARING, State.RAISING, State.OBSERVING})
+"""The states in which a candidate is on its way and every stop condition is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,7 @@ class Progress:
     head: Head = field(default_factory=Head)
     outcomes: tuple[PastOutcome, ...] = ()
     paused_by: str | None = None
+    diverted: UnitRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +132,24 @@ class Observed:
     """What was gathered for one decision.
 
     `ready` counts ready endpoints by backend; None or absent means that the cluster cannot tell. `samples` counts the
-    candidate's requests since the stage began, None when no counter could be read. `last_outcomes` maps unit digests
-    to the kind of their last closing record, and is read when the status was lost.
+    candidate's requests since the stage began, None when no counter could be read. `violations` says which part of
+    the candidate no longer is what its digest says. `conflict` names the release that holds the route.
+
+    Read only while progress is New (first contact, or a status that was lost): `baseline`, the backend that an adopted
+    route serves by itself; `revisions`, the units kept for this release; `history`, the last closing record by digest.
     """
 
     process: str
     routes: tuple[RouteView, ...] = ()
-    ready: Mapping[str, int | None] = field(default_factory=dict)
+    ready: Mapping[Backend, int | None] = field(default_factory=dict)
     verdicts: tuple[Verdict, ...] = ()
+    watch_verdicts: tuple[Verdict, ...] = ()
     samples: int | None = None
     split: tuple[SplitCount, ...] = ()
     decisions: tuple[Decision, ...] = ()
     conflict: str | None = None
-    stopped_in_records: tuple[str, ...] = ()
+    violations: tuple[Fault, ...] = ()
     head: Head = field(default_factory=Head)
+    baseline: Backend | None = None
+    revisions: tuple[UnitRef, ...] = ()
+    history: Mapping[str, RecordKind] = field(default_factory=dict)

@@ -1,0 +1,162 @@
+"""What the status says to people and tools: conditions after the Kubernetes conventions and kstatus.
+
+Ready is always there; Reconciling and Stalled only when true. Messages hold no running numbers, so that a status is
+written on transitions and not at each tick.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from modelrelease.domain.release import IN_TRAFFIC, Observed, Progress, Release, State
+from modelrelease.domain.traffic import Acceptance
+from modelrelease.domain.verdict import Outcome
+from modelrelease.engine.actions import Hold, Step
+
+Truth = Literal["True", "False", "Unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition without its times: those are set where the status is written."""
+
+    type: str
+    status: Truth
+    reason: str
+    message: str
+
+
+def conditions(release: Release, step: Step, observed: Observed) -> tuple[Condition, ...]:
+    """All conditions that hold for a release after a step."""
+    progress = step.progress
+    found = [
+        *_health(release, step),
+        _route_accepted(observed),
+        *_evidence(progress, observed),
+        *_from_holds(step.holds),
+        *_drift(step),
+        *_watch(progress),
+        *_superseded(release, progress),
+    ]
+    return tuple({condition.type: condition for condition in found}.values())
+
+
+def _health(release: Release, step: Step) -> Iterable[Condition]:
+    progress = step.progress
+    if release.faults:
+        fault = release.faults[0]
+        yield Condition("Ready", "False", fault.reason, fault.message)
+        yield Condition("Stalled", "True", fault.reason, fault.message)
+        return
+    stopped = _stopped_unit(release, progress)
+    if stopped is not None:
+        reason, message = stopped
+        yield Condition("Ready", "False", reason, message)
+        yield Condition("Stalled", "True", reason, message)
+        return
+    blocking = next((h for h in step.holds if h.reason in STALLING), None)
+    if blocking is not None and progress.state is State.NEW:
+        yield Condition("Ready", "False", blocking.reason, blocking.message)
+        yield Condition("Stalled", "True", blocking.reason, blocking.message)
+        return
+    match progress.state:
+        case State.SETTLED | State.WATCHING if progress.stable and not step.holds:
+            reason = "Watching" if progress.state is State.WATCHING else "Released"
+            yield Condition("Ready", "True", reason, f"{progress.stable.version} serves all traffic")
+        case State.SETTLED | State.WATCHING:
+            hold = step.holds[0] if step.holds else Hold("Progressing", "under way")
+            yield Condition("Ready", "True", hold.reason, hold.message)
+        case _:
+            hold = step.holds[0] if step.holds else Hold("Progressing", _progressing(progress))
+            yield Condition("Ready", "Unknown", hold.reason, hold.message)
+            yield Condition("Reconciling", "True", hold.reason, hold.message)
+
+
+STALLING = frozenset({"RouteConflict", "RouteUnusable", "RouteMissing", "BaselineUnclear"})
+"""Holds at first contact that need a person: without an edit nothing will move."""
+
+
+def _stopped_unit(release: Release, progress: Progress) -> tuple[str, str] | None:
+    if release.unit is None or progress.state not in (State.STOPPED, State.SETTLED):
+        return None
+    wanted = release.unit.digest
+    if progress.stop and progress.stop.digest == wanted:
+        return progress.stop.reason, f"{progress.stop.version} was taken back: {progress.stop.message}"
+    if wanted in progress.stopped:
+        past = next((outcome for outcome in progress.outcomes if outcome.digest == wanted), None)
+        detail = past.message if past else "it was stopped before"
+        return "Stopped", f"{release.unit.version}: {detail}; modelrelease retry {release.name} starts it again"
+    return None
+
+
+def _progressing(progress: Progress) -> str:
+    version = progress.candidate.version if progress.candidate else "the release"
+    match progress.state:
+        case State.PREPARING:
+            return f"{version} is being prepared"
+        case State.RAISING:
+            return f"{version} goes to {progress.exposure}"
+        case State.REVERTING:
+            return f"{version} is being taken back"
+        case State.OBSERVING:
+            return f"{version} is judged at {progress.exposure}"
+        case _:
+            return "under way"
+
+
+def _route_accepted(observed: Observed) -> Condition:
+    for view in observed.routes:
+        if view.acceptance is Acceptance.REFUSED:
+            return Condition("RouteAccepted", "False", "Refused", f"HTTPRoute {view.name}: {view.acceptance_message}")
+        if view.acceptance is Acceptance.PENDING:
+            return Condition("RouteAccepted", "Unknown", "Pending", f"HTTPRoute {view.name}: waiting for its gateway")
+    if not observed.routes:
+        return Condition("RouteAccepted", "Unknown", "NoRoute", "no route has been read yet")
+    return Condition("RouteAccepted", "True", "Accepted", "every gateway accepted the route")
+
+
+def _evidence(progress: Progress, observed: Observed) -> Iterable[Condition]:
+    if progress.state not in (State.OBSERVING, State.WATCHING):
+        return
+    verdicts = observed.verdicts if progress.state is State.OBSERVING else observed.watch_verdicts
+    missing = [v for v in verdicts if v.outcome is Outcome.NO_DATA and v.cause]
+    if missing:
+        cause = missing[0].cause
+        names = ", ".join(sorted({verdict.gate for verdict in missing}))
+        yield Condition("EvidenceFresh", "False", str(cause), f"no usable data for: {names}")
+    elif verdicts:
+        yield Condition("EvidenceFresh", "True", "Fresh", "every gate has fresh data")
+
+
+def _from_holds(holds: Iterable[Hold]) -> Iterable[Condition]:
+    for hold in holds:
+        match hold.reason:
+            case "AwaitingApproval":
+                yield Condition("AwaitingApproval", "True", hold.reason, hold.message)
+            case "RevertCapacity":
+                yield Condition("RevertCapacity", "False", "TooFewEndpoints", hold.message)
+            case "RouteConflict":
+                yield Condition("RouteConflict", "True", hold.reason, hold.message)
+            case "Paused":
+                yield Condition("Paused", "True", hold.reason, hold.message)
+
+
+def _drift(step: Step) -> Iterable[Condition]:
+    if step.drifted:
+        yield Condition("Drifted", "True", "ForeignChange", step.drifted)
+
+
+def _watch(progress: Progress) -> Iterable[Condition]:
+    if progress.watch:
+        until = progress.watch.until.isoformat(timespec="seconds")
+        yield Condition("WatchComplete", "False", "Watching", f"{progress.watch.unit.version} is watched until {until}")
+    elif progress.outcomes and progress.outcomes[0].outcome == "WatchCompleted":
+        yield Condition("WatchComplete", "True", "WatchCompleted", progress.outcomes[0].message)
+
+
+def _superseded(release: Release, progress: Progress) -> Iterable[Condition]:
+    """Production differs from the spec: what git says was stopped, or is still on its way (R19)."""
+    wanted = release.unit.digest if release.unit else None
+    if wanted and progress.stable and wanted != progress.stable.digest and progress.state not in IN_TRAFFIC:
+        message = f"production runs {progress.stable.version}, the spec says {release.unit.version}"  # type: ignore[union-attr]
+        yield Condition("SpecSuperseded", "True", "ProductionDiffers", message)
