@@ -1,1 +1,1 @@
-"""The command line, also a kubectl plugin."""
+"""The command line: the operator itself, people's decisions, and the local cluster. Also `kubectl modelrelease`."""

@@ -1,0 +1,65 @@
+"""`spec.strategy` and `spec.gates` to the effective plan, with every default filled in.
+
+Defaults are here and not in the CRD, so that what a person left out stays visibly left out and a policy can fill it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from modelrelease.api.convert_gates import Templates, gates_of
+from modelrelease.api.convert_stages import default_stages, order_faults, stage_faults, stages_of
+from modelrelease.api.convert_traffic import segments_of
+from modelrelease.api.faults import faults_of
+from modelrelease.api.quantities import seconds_of
+from modelrelease.api.release_strategy import GateSpec, NoDataSpec, StrategySpec
+from modelrelease.api.release_traffic import TrafficSpec
+from modelrelease.domain.plan import Limits, Plan
+from modelrelease.domain.release import Fault
+
+DEFAULT_WATCH_S = 24 * 3600
+
+_GATES: TypeAdapter[list[GateSpec]] = TypeAdapter(list[GateSpec])
+
+
+def plan_of(spec: Mapping[str, Any], templates: Templates) -> Plan | tuple[Fault, ...]:
+    """The effective plan, or what is wrong with stages, gates and limits."""
+    try:
+        traffic = TrafficSpec.model_validate(spec.get("traffic"))
+    except ValidationError as error:
+        return faults_of(error, "spec.traffic")
+    faults: list[Fault] = []
+    strategy, gates = StrategySpec(), list[GateSpec]()
+    try:
+        strategy = StrategySpec.model_validate(spec.get("strategy") or {})
+    except ValidationError as error:
+        faults += faults_of(error, "spec.strategy")
+    try:
+        gates = _GATES.validate_python(spec.get("gates") or [])
+    except ValidationError as error:
+        faults += faults_of(error, "spec.gates")
+    if faults:
+        return tuple(faults)
+    segments = segments_of(spec)
+    stages = stages_of(strategy.stages or default_stages(segments), segments, gated=bool(gates))
+    judged, gate_faults = gates_of(gates, templates)
+    faults += [*stage_faults(strategy.stages or [], segments), *order_faults(stages, segments), *gate_faults]
+    if faults:
+        return tuple(faults)
+    return Plan(
+        stages=stages,
+        gates=judged,
+        watch_s=seconds_of(strategy.watch.duration) if strategy.watch else DEFAULT_WATCH_S,
+        limits=_limits(strategy.no_data or NoDataSpec(), traffic.revert_capacity_percent),
+        on_drift=traffic.on_drift,
+        on_no_safe_path=traffic.on_no_safe_path,
+    )
+
+
+def _limits(no_data: NoDataSpec, revert_capacity_percent: int) -> Limits:
+    return Limits(
+        missing_s=seconds_of(no_data.missing),
+        broken_s=seconds_of(no_data.broken),
+        revert_capacity_percent=revert_capacity_percent,
+    )

@@ -1,0 +1,117 @@
+"""The kind ReleaseDecision: what a person decides, with the reason. An admission policy enforces who the author is.
+
+Objects and not annotations or spec fields, because those carry no identity and GitOps tools undo them.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from modelrelease.api.base import Digest, Name, SpecModel, StatusModel, rule, rules
+from modelrelease.api.quantities import time_of
+from modelrelease.api.releaserevision import IMMUTABLE, ReleaseRef
+from modelrelease.domain.decision import Action, Decision
+from modelrelease.domain.release import Fault
+
+
+class ReleaseDecisionSpec(SpecModel):
+    """Who decides what about which release, and why."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            IMMUTABLE,
+            rule(
+                "!(self.action in ['Approve', 'Reject', 'Promote', 'Retry']) || has(self.digest)",
+                "Approve, Reject, Promote and Retry are about one unit: write its digest, as status.candidate.digest "
+                "or "
+                "status.stop.digest of the ModelRelease says (the modelrelease command fills it in)",
+                field=".digest",
+            ),
+            rule(
+                "!(self.action in ['Approve', 'Reject', 'Promote', 'Retry']) || has(self.releaseRef.uid)",
+                "Approve, Reject, Promote and Retry are about one release object: write its uid, as metadata.uid of "
+                "the "
+                "ModelRelease says (the modelrelease command fills it in)",
+                field=".releaseRef.uid",
+            ),
+            rule(
+                "!(self.action in ['Approve', 'Reject']) || (has(self.role) && has(self.stage) && "
+                "has(self.planDigest))",
+                "Approve and Reject need role (in which role you decide), stage (which stage may be entered) and "
+                "planDigest (status.planDigest of the ModelRelease)",
+                field=".role",
+            ),
+            rule(
+                "!has(self.role) || self.action in ['Approve', 'Reject']",
+                "role belongs to Approve and Reject: remove it",
+                field=".role",
+            ),
+            rule(
+                "self.reason.matches('[^ ]')",
+                "say why in at least one word: the reason is kept in the record",
+                field=".reason",
+            ),
+        )
+    )
+
+    release_ref: ReleaseRef = Field(description="The release that this is about.")
+    action: Action = Field(
+        description="Pause: raise nothing until Resume; a revert still happens. Resume. Promote: skip the waiting of "
+        "the "
+        "running stage, never gates, samples or approvals. Abort: take the candidate back for good. Retry: start a "
+        "stopped unit again from the first stage. Approve or Reject: enter a stage, in a role."
+    )
+    author: Annotated[str, Field(min_length=1, max_length=1024)] = Field(
+        description="Who decides: your user name as the API server knows it (kubectl auth whoami). Another name is "
+        "refused."
+    )
+    reason: Annotated[str, Field(min_length=1, max_length=1024)] = Field(
+        description="Why, for the record: 1 to 1024 characters."
+    )
+    digest: Digest | None = Field(
+        None,
+        description="Digest of the unit that this is about. Required for Approve, Reject, Promote and Retry; while it "
+        "is "
+        "not the unit in question the decision has no effect.",
+    )
+    plan_digest: Digest | None = Field(
+        None, description="Digest of the plan that was shown. Required for Approve and Reject."
+    )
+    stage: Name | None = Field(None, description="Name of the stage to enter. Required for Approve and Reject.")
+    role: Name | None = Field(
+        None,
+        description="Role in which you decide. Required for Approve and Reject; RBAC must allow you verb approve on "
+        "modelreleases/<role>.",
+    )
+
+
+class ReleaseDecision(StatusModel):
+    """A decision of a person about a release: pause, resume, promote, abort, retry, approve or reject. Immutable."""
+
+    spec: ReleaseDecisionSpec = Field(description="Who decides what about which release, and why.")
+
+
+def decision_of(obj: Mapping[str, Any]) -> Decision | Fault:
+    """Read a ReleaseDecision; a Fault where it is unreadable, so that it is reported and never half obeyed."""
+    metadata = obj["metadata"]
+    try:
+        spec = ReleaseDecisionSpec.model_validate(obj.get("spec"))
+        created = time_of(metadata["creationTimestamp"])
+    except (ValidationError, ValueError, KeyError, TypeError) as error:
+        return Fault(
+            "DecisionUnreadable", f"ReleaseDecision {metadata['name']} cannot be read ({error}); write it anew"
+        )
+    return Decision(
+        uid=metadata["uid"],
+        name=metadata["name"],
+        action=spec.action,
+        author=spec.author,
+        reason=spec.reason,
+        created_at=created,
+        release_uid=spec.release_ref.uid,
+        digest=spec.digest,
+        plan_digest=spec.plan_digest,
+        stage=spec.stage,
+        role=spec.role,
+    )

@@ -1,0 +1,197 @@
+"""`status` of a ModelRelease as a schema: what the operator remembers, and what it tells people.
+
+Written on transitions and at most once a minute. Lists have an upper bound that `status` keeps by dropping the
+oldest, so that a write never fails because a release has lived long.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from modelrelease.api.base import PRESERVE_UNKNOWN, StatusModel, Time, Uid, atomic, map_by
+from modelrelease.domain.evidence import Cause
+from modelrelease.domain.release import State
+from modelrelease.domain.verdict import Outcome
+
+MAX_DIGESTS = 1024
+MAX_OUTCOMES = 20
+MAX_VERDICTS = 512
+MAX_TEXT = 4096
+MAX_WORD = 1024
+
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
+Word = Annotated[str, Field(max_length=MAX_WORD)]
+DigestText = Annotated[str, Field(max_length=128)]
+
+
+class Condition(StatusModel):
+    """One condition, as Kubernetes conventions have it."""
+
+    type: Annotated[str, Field(min_length=1, max_length=316)] = Field(
+        description="Ready, Reconciling, Stalled, RouteAccepted, EvidenceFresh, RevertCapacity, Drifted, "
+        "AwaitingApproval, WatchComplete or SpecSuperseded."
+    )
+    status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
+    reason: Annotated[str, Field(max_length=256)] = Field(description="Why, in one CamelCase word.")
+    message: Annotated[str, Field(max_length=32768)] = Field(description="Why, in a sentence for people.")
+    last_transition_time: Time = Field(description="When status last changed.")
+    observed_generation: int | None = Field(None, description="The generation of the spec that this is about.")
+
+
+class BackendStatus(StatusModel):
+    """A backend that carries traffic."""
+
+    name: Word = Field(description="Name of the Service or InferencePool.")
+    port: int | None = Field(None, description="Port of the Service.")
+    kind: Word = Field("Service", description="Kind of the backend.")
+    group: Word = Field("", description="API group of the backend; empty for a Service.")
+    namespace: Word | None = Field(None, description="Namespace, where it is not the release's own.")
+
+
+class UnitStatus(StatusModel):
+    """A unit that the operator keeps as a ReleaseRevision."""
+
+    digest: DigestText = Field(description="Digest of the unit.")
+    revision: Word = Field(description="Name of the ReleaseRevision; also the value of the release header.")
+    version: Word = Field(description="Version of the unit.")
+    backend: BackendStatus = Field(description="Where its requests go.")
+
+
+class StageStatus(StatusModel):
+    """The stage that a rollout is in."""
+
+    index: int = Field(description="Number of the stage, from 0; -1 before the first.")
+    name: Word | None = Field(None, description="Name of the stage.")
+    count: int | None = Field(None, description="How many stages the plan has.")
+    since: Time | None = Field(None, description="Since when the stage runs; minimum durations count from here.")
+
+
+class ShareStatus(StatusModel):
+    """The candidate's intended share of one segment."""
+
+    segment: Word = Field(description="Name of the segment; * is the rest of the traffic.")
+    percent: Annotated[str, Field(max_length=16)] = Field(description="Share in percent, such as 0.5.")
+
+
+class IntentStatus(StatusModel):
+    """A raise that was decided and may not have happened yet."""
+
+    stage: int = Field(description="Number of the stage to be entered.")
+    record: Word = Field(description="Name of the ReleaseRecord that was written before it.")
+    decided_at: Time = Field(description="When it was decided.")
+    process: Word = Field(description="The operator process that decided it; in any other process it is void.")
+
+
+class WatchStatus(StatusModel):
+    """The watch after 100 percent."""
+
+    unit: UnitStatus = Field(description="The unit that is watched.")
+    since: Time = Field(description="When the watch began.")
+    until: Time = Field(description="When the watch ends.")
+
+
+class StopStatus(StatusModel):
+    """Why the last candidate was stopped."""
+
+    digest: DigestText = Field(description="Digest of the stopped unit.")
+    version: Word = Field(description="Version of the stopped unit.")
+    reason: Word = Field(description="Why, in one CamelCase word.")
+    message: Text = Field(description="Why, in a sentence with the numbers in it.")
+    at: Time = Field(description="When.")
+    gate: Word | None = Field(None, description="The gate that said so, where it was a gate.")
+
+
+class NoDataStatus(StatusModel):
+    """A gate without usable data."""
+
+    gate: Word = Field(description="Name of the gate, with /segment where it is judged per segment.")
+    since: Time = Field(description="Since when.")
+
+
+class RecordHeadStatus(StatusModel):
+    """The newest ReleaseRecord of this release."""
+
+    sequence: Annotated[int, Field(ge=0)] = Field(0, description="Its number; 0: none yet.")
+    hash: DigestText = Field(description="Its hash, on which the next record builds.")
+
+
+class OutcomeStatus(StatusModel):
+    """How one release ended."""
+
+    version: Word = Field(description="Version of the unit.")
+    digest: DigestText = Field(description="Digest of the unit.")
+    outcome: Word = Field(description="What became of it, such as Completed or Reverted.")
+    message: Text = Field(description="Why, in a sentence.")
+    at: Time = Field(description="When.")
+
+
+class GateStatus(StatusModel):
+    """The newest verdict of one gate."""
+
+    name: Word = Field(description="Name of the gate.")
+    segment: Word | None = Field(None, description="Segment that was judged; all traffic together when left out.")
+    outcome: Outcome = Field(description="Pass, Revert, Undecided or NoData.")
+    cause: Cause | None = Field(
+        None, description="Why there is no data: Missing, Broken, InsufficientTraffic or SourceDown."
+    )
+    sentence: Text = Field(description="The verdict in one sentence with its numbers.")
+    numbers: dict[str, Annotated[str, Field(max_length=64)]] | None = Field(
+        None,
+        description="The numbers behind it, as decimal text by name.",
+        json_schema_extra={"maxProperties": 64},
+    )
+    at: Time = Field(description="When it was judged.")
+
+
+class ModelReleaseStatus(StatusModel):
+    """What the operator remembers about a release and tells about it."""
+
+    observed_generation: int = Field(
+        -1, description="The generation of the spec that this status is about; -1: none was seen yet."
+    )
+    conditions: Annotated[list[Condition], Field(max_length=32, json_schema_extra=map_by("type"))] | None = Field(
+        None, description="The state in the form that kubectl wait, Flux and Argo CD understand; Ready is always there."
+    )
+    state: State | None = Field(None, description="Where the release stands in its life.")
+    since: Time | None = Field(None, description="Since when it stands there.")
+    weight: Word | None = Field(None, description="The candidate's intended share as people read it, such as 5 %.")
+    stage: StageStatus | None = Field(None, description="The stage of the rollout.")
+    exposure: Annotated[list[ShareStatus], Field(max_length=64, json_schema_extra=atomic())] | None = Field(
+        None, description="The candidate's intended share of each segment and of the rest (*)."
+    )
+    stable: UnitStatus | None = Field(None, description="The unit that has the traffic, or gets it back.")
+    candidate: UnitStatus | None = Field(None, description="The unit that is being released.")
+    fallback: UnitStatus | None = Field(
+        None, description="The last unit that finished its watch: what a failed watch goes back to."
+    )
+    diverted: UnitStatus | None = Field(
+        None, description="Where a revert sent the traffic when stable could not take it: the safe backend."
+    )
+    rollout_since: Time | None = Field(None, description="When the running rollout began.")
+    plan_digest: DigestText | None = Field(None, description="Digest of the effective plan; approvals name it.")
+    plan: Any = Field(
+        None,
+        description="The effective plan of the running rollout, with all defaults filled in.",
+        json_schema_extra={"type": "object", PRESERVE_UNKNOWN: True},
+    )
+    intent: IntentStatus | None = Field(None, description="A raise that was decided and is being carried out.")
+    watch: WatchStatus | None = Field(None, description="The watch after 100 percent.")
+    stop: StopStatus | None = Field(None, description="Why the last candidate was stopped.")
+    stopped: Annotated[list[DigestText], Field(max_length=MAX_DIGESTS, json_schema_extra=atomic())] | None = Field(
+        None, description="Digests that were stopped and are not tried again before a person says Retry."
+    )
+    handled: Annotated[list[Uid], Field(max_length=MAX_DIGESTS, json_schema_extra=atomic())] | None = Field(
+        None, description="UIDs of the ReleaseDecisions that have been acted on."
+    )
+    no_data_since: Annotated[list[NoDataStatus], Field(max_length=MAX_VERDICTS, json_schema_extra=atomic())] | None = (
+        Field(None, description="Gates without usable data, and since when.")
+    )
+    stable_ready: int | None = Field(None, description="Ready endpoints of stable when the rollout began.")
+    record: RecordHeadStatus | None = Field(None, description="The newest ReleaseRecord.")
+    outcomes: Annotated[list[OutcomeStatus], Field(max_length=MAX_OUTCOMES, json_schema_extra=atomic())] | None = Field(
+        None, description="How the last few releases ended, oldest first."
+    )
+    paused_by: Word | None = Field(None, description="Who paused the rollout; empty while it is not paused.")
+    gates: Annotated[list[GateStatus], Field(max_length=MAX_VERDICTS, json_schema_extra=atomic())] | None = Field(
+        None, description="The newest verdict of each gate."
+    )

@@ -1,0 +1,165 @@
+"""People's decisions as ReleaseDecision objects: who says it is who the API server says they are.
+
+The author is asked of the API server (SelfSubjectReview) and enforced again at admission, so a decision cannot be
+written in another's name. Decisions other than Pause and Resume are bound to the unit that the person saw.
+"""
+
+import secrets
+from typing import Annotated, Any
+
+import typer
+
+from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, on_cluster
+
+Name = Annotated[str, typer.Argument(help="Name of the ModelRelease.", show_default=False)]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the record.", show_default=False)]
+Stage = Annotated[str | None, typer.Option(help="The stage that is meant; default: the present or the next one.")]
+Role = Annotated[str, typer.Option(help="The role in which you decide.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    for command in (pause, resume, promote, abort, retry, approve, reject):
+        app.command()(command)
+
+
+def pause(
+    name: Name, reason: Reason, namespace: Namespace = "default", kubeconfig: Kubeconfig = None, output: Output = "text"
+) -> None:
+    """Hold a release where it is. Stop conditions still take traffic back."""
+    _decide("Pause", name, reason, namespace, kubeconfig, output)
+
+
+def resume(
+    name: Name, reason: Reason, namespace: Namespace = "default", kubeconfig: Kubeconfig = None, output: Output = "text"
+) -> None:
+    """Let a paused release go on."""
+    _decide("Resume", name, reason, namespace, kubeconfig, output)
+
+
+def promote(
+    name: Name,
+    reason: Reason,
+    stage: Stage = None,
+    namespace: Namespace = "default",
+    kubeconfig: Kubeconfig = None,
+    output: Output = "text",
+) -> None:
+    """Shorten the waiting of the present stage. Gates, samples and approvals still count."""
+    _decide("Promote", name, reason, namespace, kubeconfig, output, stage=stage)
+
+
+def abort(
+    name: Name, reason: Reason, namespace: Namespace = "default", kubeconfig: Kubeconfig = None, output: Output = "text"
+) -> None:
+    """Take the candidate's traffic back now. Final for this unit until somebody retries it."""
+    _decide("Abort", name, reason, namespace, kubeconfig, output)
+
+
+def retry(
+    name: Name, reason: Reason, namespace: Namespace = "default", kubeconfig: Kubeconfig = None, output: Output = "text"
+) -> None:
+    """Start a stopped unit again, at the first stage."""
+    _decide("Retry", name, reason, namespace, kubeconfig, output)
+
+
+def approve(
+    name: Name,
+    role: Role,
+    reason: Reason,
+    stage: Stage = None,
+    namespace: Namespace = "default",
+    kubeconfig: Kubeconfig = None,
+    output: Output = "text",
+) -> None:
+    """Approve a stage in a role that RBAC grants you. Bound to the unit and the plan that are in the status now."""
+    _decide("Approve", name, reason, namespace, kubeconfig, output, stage=stage, role=role)
+
+
+def reject(
+    name: Name,
+    role: Role,
+    reason: Reason,
+    namespace: Namespace = "default",
+    kubeconfig: Kubeconfig = None,
+    output: Output = "text",
+) -> None:
+    """Reject the candidate in a role that RBAC grants you: it is stopped."""
+    _decide("Reject", name, reason, namespace, kubeconfig, output, role=role)
+
+
+def _decide(
+    action: str,
+    name: str,
+    reason: str,
+    namespace: str,
+    kubeconfig: Any,
+    output: str,
+    *,
+    stage: str | None = None,
+    role: str | None = None,
+) -> None:
+    from modelrelease.controller import kube as api
+
+    async def write(kube: Any) -> Any:
+        release = await kube.get(api.RELEASES, namespace, name)
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        me = await kube.create(api.SELF_REVIEWS, None, review)
+        body = decision(
+            action, release, author=me["status"]["userInfo"]["username"], reason=reason, stage=stage, role=role
+        )
+        return await kube.create(api.DECISIONS, namespace, body)
+
+    written = on_cluster(kubeconfig, write)
+    echo(written, output, lambda: f"releasedecision {written['metadata']['name']}: {action} {name}, because: {reason}")
+
+
+def decision(
+    action: str, release: Any, *, author: str, reason: str, stage: str | None = None, role: str | None = None
+) -> dict[str, Any]:
+    """The ReleaseDecision for what the release's status shows now.
+
+    Raises typer.Exit with a message where there is nothing to decide on (an Abort without a candidate, say).
+    """
+    name, namespace = release["metadata"]["name"], release["metadata"]["namespace"]
+    spec: dict[str, Any] = {
+        "releaseRef": {"name": name, "uid": release["metadata"]["uid"]},
+        "action": action,
+        "author": author,
+        "reason": reason,
+    }
+    if action not in ("Pause", "Resume"):
+        spec["digest"] = _unit_digest(action, release)
+    if action == "Promote":
+        spec["stage"] = stage or (release["status"].get("stage") or {}).get("name")
+        if spec["stage"] is None:
+            del spec["stage"]
+    if action in ("Approve", "Reject"):
+        spec["role"] = role
+    if action == "Approve":
+        spec["planDigest"] = release["status"].get("planDigest")
+        if stage:
+            spec["stage"] = stage
+    return {
+        "apiVersion": "modelrelease.dev/v1alpha1",
+        "kind": "ReleaseDecision",
+        "metadata": {"name": f"{name}-{action.lower()}-{secrets.token_hex(4)}", "namespace": namespace},
+        "spec": spec,
+    }
+
+
+def _unit_digest(action: str, release: Any) -> str:
+    status = release.get("status") or {}
+    name = release["metadata"]["name"]
+    if action == "Retry":
+        found = (status.get("stop") or {}).get("digest") or next(iter(reversed(status.get("stopped") or [])), None)
+        missing = f"{name} has no stopped unit to retry"
+    else:
+        watched = (status.get("watch") or {}).get("unit") or {}
+        candidate = status.get("candidate") if status.get("state") not in ("Stopped", "Settled") else None
+        found = (candidate or watched).get("digest") if (candidate or watched) else None
+        missing = f"{name} has no candidate under way: nothing to {action.lower()}"
+    if found is None:
+        typer.echo(f"error: {missing} (its state is {status.get('state', 'unknown')})", err=True)
+        raise typer.Exit(1)
+    return str(found)

@@ -1,0 +1,84 @@
+"""The entry point: one typer app, one module per group of commands.
+
+Heavy imports happen inside the commands, so that `--help` answers at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modelrelease import __version__
+from modelrelease.cli import decide, digest, sandbox, show
+
+app = typer.Typer(
+    name="modelrelease",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Release AI models in stages: traffic rises on evidence and is taken back when a stop condition trips.",
+)
+decide.register(app)
+show.register(app)
+digest.register(app)
+app.add_typer(sandbox.app, name="sandbox", help="A real local cluster on loopback, without containers.")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+@app.command()
+def run(
+    kubeconfig: Annotated[
+        Path | None, typer.Option(envvar="KUBECONFIG", help="Kubeconfig file; default: the pod's service account.")
+    ] = None,
+    namespace_of_lease: Annotated[str, typer.Option(help="Namespace of the leader's Lease.")] = "modelrelease-system",
+    listen: Annotated[str, typer.Option(help="Where /healthz, /readyz and /metrics are; port 0: any free one.")] = (
+        "127.0.0.1:8080"
+    ),
+    credentials_dir: Annotated[Path, typer.Option(help="Folder that MetricsSource credentials are named in.")] = Path(
+        "/etc/modelrelease/credentials"
+    ),
+    lease_duration: Annotated[
+        float, typer.Option(min=1.0, help="Seconds that a silent leader keeps the Lease.")
+    ] = 15.0,
+    log_format: Annotated[str, typer.Option(help="json or text.")] = "json",
+    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+) -> None:
+    """Run the operator until it is stopped.
+
+    Exit codes: 0 stopped by a signal, 1 could not start, 2 lost the Lease or a part of it ended.
+    """
+    from modelrelease.controller.main import run_operator
+    from modelrelease.controller.settings import OperatorSettings
+    from modelrelease.controller.telemetry import set_up_logs
+
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit():
+        raise typer.BadParameter(f"{listen!r} is not host:port", param_hint="--listen")
+    if log_format not in ("json", "text"):
+        raise typer.BadParameter(f"{log_format!r}: write json or text", param_hint="--log-format")
+    set_up_logs(as_json=log_format == "json", level=log_level.upper())
+    settings = OperatorSettings(
+        kubeconfig=kubeconfig,
+        lease_namespace=namespace_of_lease,
+        lease_duration_s=lease_duration,
+        lease_renew_s=lease_duration / 5,
+        listen_host=host,
+        listen_port=int(port),
+        credentials_dir=credentials_dir,
+    )
+    raise typer.Exit(run_operator(settings))
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends it with code 130 and without a traceback."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)

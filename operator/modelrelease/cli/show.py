@@ -1,0 +1,78 @@
+"""`modelrelease status`: where a release stands, in words: stages, gates with their numbers, records, why it waits."""
+
+from typing import Annotated, Any
+
+import typer
+
+from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, on_cluster
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    app.command()(status)
+    app.command()(history)
+
+
+def status(
+    name: Annotated[str, typer.Argument(help="Name of the ModelRelease.")],
+    namespace: Namespace = "default",
+    kubeconfig: Kubeconfig = None,
+    output: Output = "text",
+) -> None:
+    """Show where a release stands and why it waits."""
+    from modelrelease.controller import kube as api
+
+    async def read(kube: Any) -> Any:
+        return await kube.get(api.RELEASES, namespace, name)
+
+    release = on_cluster(kubeconfig, read)
+    echo(release, output, lambda: describe(release))
+
+
+def history(
+    name: Annotated[str, typer.Argument(help="Name of the ModelRelease.")],
+    namespace: Namespace = "default",
+    kubeconfig: Kubeconfig = None,
+    output: Output = "text",
+) -> None:
+    """Show a release's records, oldest first."""
+    from modelrelease.controller import kube as api
+
+    async def read(kube: Any) -> list[Any]:
+        return list(await kube.list(api.RECORDS, namespace, labelSelector=f"modelrelease.dev/release={name}"))
+
+    records = sorted(on_cluster(kubeconfig, read), key=lambda record: record["spec"]["sequence"])
+    specs = [record["spec"] for record in records]
+    lines = [
+        f"{s['sequence']:>4}  {s['body'].get('at', '')[:19]}Z  {s['kind']:<15} {s['body'].get('message', '')}"
+        for s in specs
+    ]
+    echo(specs, output, lambda: "\n".join(lines) or f"no records of {name} in namespace {namespace}")
+
+
+def describe(release: Any) -> str:
+    """A release in words, from the object alone."""
+    said = release.get("status") or {}
+    metadata = release["metadata"]
+    lines = [f"{metadata['namespace']}/{metadata['name']}  state {said.get('state', 'unknown')}"]
+    for role in ("stable", "candidate", "fallback"):
+        unit = said.get(role)
+        if unit:
+            lines.append(f"  {role:<10} {unit['version']}  ({unit['revision']}, {unit['backend']['name']})")
+    stage = said.get("stage") or {}
+    if stage.get("name"):
+        lines.append(
+            f"  stage      {stage['name']} ({stage['index'] + 1} of {stage.get('count', '?')}), {said.get('weight')}"
+        )
+    for gate in said.get("gates") or []:
+        where = f" [{gate['segment']}]" if gate.get("segment") else ""
+        lines.append(f"  gate       {gate['outcome']:<10} {gate['name']}{where}: {gate['sentence']}")
+    for condition in said.get("conditions") or []:
+        lines.append(
+            f"  condition  {condition['type']}={condition['status']} {condition['reason']}: {condition['message']}"
+        )
+    for outcome in said.get("outcomes") or []:
+        lines.append(
+            f"  outcome    {outcome['at'][:19]}Z {outcome['version']} {outcome['outcome']}: {outcome['message']}"
+        )
+    return "\n".join(lines)

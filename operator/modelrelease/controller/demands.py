@@ -1,0 +1,102 @@
+"""Which evidence a release needs now, from where it stands: the stages' gates, the watch's gates, or nothing."""
+
+from collections.abc import Mapping
+
+from modelrelease.controller.evidence import Demand
+from modelrelease.controller.gather import Gathered
+from modelrelease.domain.canonical import digest, short
+from modelrelease.domain.gate import Phase
+from modelrelease.domain.plan import Limits
+from modelrelease.domain.release import IN_TRAFFIC, Progress, State
+from modelrelease.domain.unit import UnitRef
+from modelrelease.metrics.subscription import Place
+
+
+def demands_of(gathered: Gathered, progress: Progress) -> tuple[Demand, ...]:
+    """The demands of a release at `progress`; none when nothing of it is judged."""
+    found = []
+    stages = _stages(gathered, progress)
+    if stages is not None:
+        found.append(stages)
+    watch = _watch(gathered, progress)
+    if watch is not None:
+        found.append(watch)
+    return tuple(found)
+
+
+def _stages(gathered: Gathered, progress: Progress) -> Demand | None:
+    plan, candidate, stable = progress.plan, progress.candidate, progress.stable
+    if progress.state not in IN_TRAFFIC or plan is None or candidate is None or stable is None:
+        return None
+    since = progress.rollout_since or progress.since
+    places = _places(gathered, candidate, stable)
+    if since is None or not places:
+        return None
+    gates = tuple(gate for gate in plan.gates if Phase.STAGE in gate.phases)
+    return Demand(
+        key=gathered.key,
+        token=_token(candidate, plan.digest, places, since.isoformat()),
+        gates=gates,
+        places=places,
+        since=since,
+        stage_since=progress.stage_since or since,
+        limits=plan.limits,
+        requests=gathered.requests,
+    )
+
+
+def _watch(gathered: Gathered, progress: Progress) -> Demand | None:
+    watch, plan = progress.watch, progress.plan
+    if watch is None or plan is None or progress.state not in IN_TRAFFIC | {State.WATCHING}:
+        return None
+    gates = tuple(gate for gate in plan.gates if Phase.WATCH in gate.phases and not gate.comparative)
+    places = _places(gathered, watch.unit, None)
+    if not gates or not places:
+        return None
+    return Demand(
+        key=f"{gathered.key}#watch",
+        token=_token(watch.unit, digest([gate.name for gate in gates]), places, watch.since.isoformat()),
+        gates=gates,
+        places=places,
+        since=watch.since,
+        stage_since=watch.since,
+        limits=plan.limits or Limits(),
+        requests=None,
+    )
+
+
+def _places(gathered: Gathered, candidate: UnitRef, stable: UnitRef | None) -> tuple[Place, ...]:
+    model = _model(gathered)
+    found = []
+    for name, obj in gathered.route_objects.items():
+        for place in gathered.router.places(gathered.release, name, obj, candidate=candidate, stable=stable):
+            if place.candidate is None or (stable is not None and place.stable is None):
+                continue
+            ours = {**place.candidate, "model": model}
+            theirs = {**(place.stable or _nobody(ours)), "model": model}
+            found.append(Place(segment=place.segment, candidate=ours, stable=theirs))
+    return tuple(found)
+
+
+def _nobody(candidate: Mapping[str, str]) -> Mapping[str, str]:
+    """Placeholder values that match no series: there is no stable arm in a watch."""
+    return {
+        **candidate,
+        "service": "none",
+        "backendIndex": "none",
+        "revision": "none",
+        "version": "none",
+        "digest": "none",
+    }
+
+
+def _model(gathered: Gathered) -> str:
+    unit = gathered.release.unit
+    if unit is None:
+        return ""
+    return next((dict(part.fields).get("name", "") for name, part in unit.parts if name.value == "model"), "")
+
+
+def _token(unit: UnitRef, plan: str, places: tuple[Place, ...], since: str) -> str:
+    where = [[place.segment, dict(place.candidate), dict(place.stable)] for place in places]
+    return short(digest([unit.revision, plan, where, since]), 20)

@@ -1,0 +1,65 @@
+"""Ready endpoints of backends, read from EndpointSlices and remembered for a moment.
+
+A read that fails leaves the last known number; a number that was never known is None (the cluster cannot tell). Only
+Services have EndpointSlices; other kinds of backend are None.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from time import monotonic
+
+from modelrelease.controller import kube
+from modelrelease.controller.kube import ApiError, Kube
+from modelrelease.domain.unit import Backend
+
+SERVICE_LABEL = "kubernetes.io/service-name"
+
+
+class Endpoints:
+    """Counts ready endpoints for one process."""
+
+    def __init__(self, kube_: Kube, *, fresh_s: float = 2.0) -> None:
+        self._kube, self._fresh_s = kube_, fresh_s
+        self._known: dict[tuple[str, str], tuple[float, int | None]] = {}
+        self._reading: dict[tuple[str, str], asyncio.Task[None]] = {}
+
+    async def ready(self, namespace: str, backends: Iterable[Backend], *, live: bool) -> Mapping[Backend, int | None]:
+        """Ready endpoints by backend.
+
+        What is known is given at once and refreshed in the background; with `live`, or when nothing is known yet, the
+        read is waited for.
+        """
+        found: dict[Backend, int | None] = {}
+        for backend in backends:
+            if backend.kind != "Service" or backend.group:
+                found[backend] = None
+                continue
+            place = (backend.namespace or namespace, backend.name)
+            known = self._known.get(place)
+            if live or known is None:
+                await self._read(place)
+            elif monotonic() - known[0] > self._fresh_s and place not in self._reading:
+                self._reading[place] = asyncio.create_task(self._read_behind(place))
+            found[backend] = self._known.get(place, (0.0, None))[1]
+        return found
+
+    async def _read_behind(self, place: tuple[str, str]) -> None:
+        try:
+            await self._read(place)
+        finally:
+            self._reading.pop(place, None)
+
+    async def _read(self, place: tuple[str, str]) -> None:
+        namespace, service = place
+        try:
+            slices = await self._kube.list(kube.ENDPOINT_SLICES, namespace, labelSelector=f"{SERVICE_LABEL}={service}")
+        except ApiError:
+            self._known.setdefault(place, (monotonic(), None))
+            return
+        ready = sum(
+            1
+            for piece in slices
+            for endpoint in piece.get("endpoints") or []
+            if (endpoint.get("conditions") or {}).get("ready") is not False
+        )
+        self._known[place] = (monotonic(), ready)

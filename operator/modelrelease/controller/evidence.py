@@ -1,0 +1,220 @@
+"""Evidence for releases in traffic: one collector per MetricsSource, each with its own clock, and the judges' states.
+
+A hanging source delays only its own releases. The judges' state is small and lives in memory; after a restart the
+collector reads the same counters again from Prometheus, from the start of the rollout, and the judges fold them anew.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+
+import structlog
+
+from modelrelease.controller.telemetry import Telemetry
+from modelrelease.domain.evidence import Evidence, SplitCount
+from modelrelease.domain.gate import Gate
+from modelrelease.domain.plan import Limits
+from modelrelease.domain.verdict import Verdict
+from modelrelease.gates import judge
+from modelrelease.gates.judge import JudgeSettings
+from modelrelease.gates.state import GateState
+from modelrelease.metrics.client import prometheus
+from modelrelease.metrics.collector import Collector
+from modelrelease.metrics.source import SourceSettings
+from modelrelease.metrics.subscription import Place, Subscription, Tick
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one release wants judged: its gates, where its arms are found, and from when. `key` may end in `#watch`."""
+
+    key: str
+    token: str
+    gates: tuple[Gate, ...]
+    places: tuple[Place, ...]
+    since: datetime
+    stage_since: datetime
+    limits: Limits
+    requests: Gate | None
+
+
+@dataclass(slots=True)
+class _Judged:
+    """The running judgement of one demand."""
+
+    demand: Demand
+    states: dict[str, GateState] = field(default_factory=dict)
+    verdicts: dict[str, tuple[Verdict, ...]] = field(default_factory=dict)
+    samples: int | None = None
+    split: tuple[SplitCount, ...] = ()
+
+
+class EvidenceService:
+    """Runs the collectors. `wake` is called with a release's key each time its evidence has moved."""
+
+    def __init__(self, telemetry: Telemetry, credentials: Path, wake: Callable[[str], None]) -> None:
+        self._telemetry, self._credentials, self._wake = telemetry, credentials, wake
+        self._sources: dict[str, SourceSettings] = {}
+        self._collectors: dict[str, Collector] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._judged: dict[str, _Judged] = {}
+        self._seen: dict[str, float] = {}
+
+    def set_source(self, settings: SourceSettings) -> None:
+        """Add a source, or change it: its collector starts anew and its releases' evidence is read again."""
+        if self._sources.get(settings.name) == settings:
+            return
+        self.drop_source(settings.name)
+        self._sources[settings.name] = settings
+        collector = Collector(settings, prometheus(settings, self._credentials))
+        self._collectors[settings.name] = collector
+        for judged in self._judged.values():
+            self._subscribe(judged, settings.name)
+        self._tasks[settings.name] = asyncio.create_task(self._run(settings, collector))
+
+    def drop_source(self, name: str) -> None:
+        """Stop asking a source."""
+        self._sources.pop(name, None)
+        self._collectors.pop(name, None)
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+
+    def has_source(self, name: str) -> bool:
+        """Whether a source of this name is known."""
+        return name in self._sources
+
+    def demand(self, wanted: Demand) -> None:
+        """Have a release judged; a demand with another token starts from scratch."""
+        known = self._judged.get(wanted.key)
+        if known is not None and known.demand == wanted:
+            return
+        if known is None or known.demand.token != wanted.token:
+            known = self._judged[wanted.key] = _Judged(wanted)
+        else:
+            known.demand = wanted
+            known.samples, known.split = None, ()
+        for source in self._sources:
+            self._subscribe(known, source)
+
+    def withdraw(self, key: str) -> None:
+        """Stop judging a release."""
+        if self._judged.pop(key, None) is not None:
+            for collector in self._collectors.values():
+                collector.unsubscribe(key)
+
+    def heartbeat(self) -> tuple[tuple[str, float, float], ...]:
+        """For each source in use: its name, when its last tick completed (monotonic time), its period in seconds."""
+        return tuple(
+            (name, seen, max(self._sources[name].tick_s, self._sources[name].timeout_s))
+            for name, seen in self._seen.items()
+            if name in self._sources
+        )
+
+    def verdicts(self, key: str) -> tuple[Verdict, ...]:
+        """The newest verdicts of a demand."""
+        judged = self._judged.get(key)
+        if judged is None:
+            return ()
+        return tuple(verdict for gate in judged.demand.gates for verdict in judged.verdicts.get(gate.name, ()))
+
+    def samples(self, key: str) -> tuple[int | None, tuple[SplitCount, ...]]:
+        """The candidate's requests since the stage began, and the realised split."""
+        judged = self._judged.get(key)
+        return (judged.samples, judged.split) if judged else (None, ())
+
+    async def close(self) -> None:
+        """Stop all collectors."""
+        for name in list(self._tasks):
+            self.drop_source(name)
+
+    def _subscribe(self, judged: _Judged, source: str) -> None:
+        demand, collector = judged.demand, self._collectors[source]
+        gates = tuple(gate for gate in demand.gates if gate.source == source)
+        counts = demand.requests is not None and demand.requests.source == source
+        if not gates and not counts:
+            collector.unsubscribe(demand.key)
+            return
+        collector.subscribe(
+            Subscription(
+                key=demand.key,
+                generation=demand.token,
+                gates=gates,
+                places=demand.places,
+                since=demand.since,
+                stage_since=demand.stage_since,
+                fresh_s=demand.limits.fresh_s,
+                requests=demand.requests if counts else None,
+            )
+        )
+
+    async def _run(self, settings: SourceSettings, collector: Collector) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            now = datetime.now(UTC)
+            due = collector.next_due(now)
+            await asyncio.sleep(max(0.0, (due - now).total_seconds()))
+            if not any(self._uses(judged, settings.name) for judged in self._judged.values()):
+                self._seen.pop(settings.name, None)
+                continue
+            self._seen.setdefault(settings.name, monotonic())
+            began = loop.time()
+            self._telemetry.tick_lag.labels(settings.name).set(max(0.0, (datetime.now(UTC) - due).total_seconds()))
+            try:
+                ticks = await collector.collect(datetime.now(UTC))
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                log.exception("collecting failed", source=settings.name)
+                self._telemetry.errors.labels("collect").inc()
+                continue
+            self._telemetry.tick_seconds.labels(settings.name).observe(loop.time() - began)
+            self._seen[settings.name] = monotonic()
+            self._fold(settings, ticks)
+
+    def _uses(self, judged: _Judged, source: str) -> bool:
+        demand = judged.demand
+        requests = demand.requests is not None and demand.requests.source == source
+        return requests or any(gate.source == source for gate in demand.gates)
+
+    def _fold(self, settings: SourceSettings, ticks: Mapping[str, Tick]) -> None:
+        down = [tick.source_down for tick in ticks.values() if tick.source_down]
+        self._telemetry.source_up.labels(settings.name).set(0 if down else 1)
+        if down:
+            log.warning("metrics source is down", source=settings.name, error=down[0], releases=len(ticks))
+        for key, tick in ticks.items():
+            judged = self._judged.get(key)
+            if judged is None:
+                continue
+            if judged.demand.requests is not None and judged.demand.requests.source == settings.name:
+                judged.samples, judged.split = tick.samples, tick.split
+            by_name = {gate.name: gate for gate in judged.demand.gates if gate.source == settings.name}
+            for evidence in tick.evidence:
+                gate = by_name.get(evidence.gate)
+                if gate is not None:
+                    self._judge(judged, gate, evidence)
+            self._wake(key.removesuffix("#watch"))
+
+    def _judge(self, judged: _Judged, gate: Gate, evidence: Evidence) -> None:
+        settings = judge_settings(judged.demand)
+        state = judged.states.get(gate.name) or judge.start(gate, settings)
+        state = judged.states[gate.name] = judge.fold(gate, state, evidence)
+        found = judge.verdicts(gate, state, at=evidence.at, settings=settings)
+        judged.verdicts[gate.name] = found
+        for verdict in found:
+            self._telemetry.verdicts.labels(verdict.outcome.value, verdict.cause.value if verdict.cause else "").inc()
+
+
+def judge_settings(demand: Demand) -> JudgeSettings:
+    """α and β of the plan, corrected for how many gates may revert."""
+    return JudgeSettings(
+        alpha=demand.limits.alpha_permille / 1000,
+        beta=demand.limits.beta_permille / 1000,
+        gates=max(1, len(demand.gates)),
+        fresh_s=demand.limits.fresh_s,
+    )

@@ -1,0 +1,266 @@
+"""Gathering everything that one decision looks at: from the store, and live where exposure may rise.
+
+It fetches and translates; it judges nothing. Live reads happen before a write that may raise exposure, not at each
+tick: a revert is never kept waiting by a read.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from modelrelease.api.convert import Revision, decision_of, record_of, release_of, revision_of
+from modelrelease.api.names import RELEASE_LABEL
+from modelrelease.api.status import progress_from_status
+from modelrelease.controller import kube
+from modelrelease.controller.conflicts import RouteUsers
+from modelrelease.controller.endpoints import Endpoints
+from modelrelease.controller.evidence import EvidenceService
+from modelrelease.controller.kube import Kube, Resource
+from modelrelease.controller.store import Store
+from modelrelease.controller.units import Units
+from modelrelease.domain.decision import Decision
+from modelrelease.domain.gate import Gate
+from modelrelease.domain.record import GENESIS, Head, Record, RecordKind
+from modelrelease.domain.release import Observed, Progress, Release, State
+from modelrelease.domain.traffic import Target
+from modelrelease.domain.unit import Backend, UnitRef
+from modelrelease.routing.protocol import Refusal, Router
+from modelrelease.routing.registry import ROUTERS
+
+log = structlog.get_logger()
+
+
+def resource_of(router: Router) -> Resource:
+    """Where a router's routes live in the API."""
+    return Resource(router.group, router.version, router.resource)
+
+
+@dataclass(slots=True)
+class Gathered:
+    """One release as gathered. `obj` and `route_objects` are replaced by what our own writes gave back."""
+
+    key: str
+    obj: Any
+    release: Release
+    progress: Progress
+    observed: Observed
+    router: Router
+    requests: Gate | None
+    route_objects: dict[str, Any] = field(default_factory=dict)
+    stale_head: bool = False
+
+    @property
+    def route_names(self) -> tuple[str, ...]:
+        """The routes that the release steers."""
+        return self.router.names(self.release)
+
+    def with_holder(self, target: Target, process: str) -> Target:
+        """The target with this process as holder, which the admission policy compares with the Lease."""
+        return replace(target, holder=process)
+
+    def replace_object(self, written: Any) -> None:
+        """The release object as our write left it."""
+        self.obj = written
+
+    def head_is_stale(self) -> None:
+        """Somebody else wrote the next record: the chain's head must be read again."""
+        self.stale_head = True
+
+
+class Gatherer:
+    """Gathers for one process. Remembers only what is cheap to lose."""
+
+    def __init__(
+        self, kube_: Kube, store: Store, evidence: EvidenceService, *, process: str, unit_check_s: float
+    ) -> None:
+        self._kube, self._store, self._evidence, self._process = kube_, store, evidence, process
+        self.users = RouteUsers(store)
+        self.endpoints = Endpoints(kube_)
+        self.units = Units(kube_, store, check_s=unit_check_s)
+        self._heads: dict[str, Head] = {}
+        self._no_data: dict[str, tuple[tuple[str, datetime], ...]] = {}
+
+    def remember(self, key: str, progress: Progress, *, stale_head: bool) -> None:
+        """Keep what a status write may not have kept yet."""
+        self._no_data[key] = progress.no_data_since
+        if stale_head:
+            self._heads.pop(key, None)
+        else:
+            self._heads[key] = progress.head
+
+    def forget(self, key: str) -> None:
+        """The release is gone."""
+        self._no_data.pop(key, None)
+        self._heads.pop(key, None)
+        self.units.forget(key)
+
+    async def gather(self, key: str, *, live: bool = False) -> Gathered | None:
+        """Everything for one decision about `key`; None when the release does not exist.
+
+        With `live`, the object, its routes, its decisions and the endpoints are read from the API server now.
+        Raises ApiError when a read that is needed fails.
+        """
+        namespace, _, name = key.partition("/")
+        if live:
+            await self._read_live(namespace, name)
+        obj = self._store.get(kube.RELEASES, key)
+        if obj is None:
+            return None
+        known = await self.units.read(key, obj, live=live)
+        release = release_of(obj, templates=known.templates, config_maps=known.contents)
+        router = ROUTERS["HTTPRoute"]
+        progress = progress_from_status(obj.get("status"))
+        if key in self._no_data and progress.state is State.OBSERVING:
+            progress = replace(progress, no_data_since=self._no_data[key])
+        objects = {route: await self._route(router, namespace, route, live=live) for route in router.names(release)}
+        observed = await self._observe(key, release, progress, router, objects, live=live)
+        observed = replace(observed, violations=self.units.violations(key, progress))
+        return Gathered(key, obj, release, progress, observed, router, known.requests, objects)
+
+    async def _read_live(self, namespace: str, name: str) -> None:
+        obj = await self._kube.find(kube.RELEASES, namespace, name)
+        if obj is None:
+            known = self._store.get(kube.RELEASES, f"{namespace}/{name}")
+            if known is not None:
+                self._store.drop(kube.RELEASES, known)
+            return
+        self._store.put(kube.RELEASES, obj)
+        for decision in await self._kube.list(kube.DECISIONS, namespace):
+            self._store.put(kube.DECISIONS, decision)
+
+    async def _route(self, router: Router, namespace: str, name: str, *, live: bool) -> Any | None:
+        resource, key = resource_of(router), f"{namespace}/{name}"
+        known = self._store.get(resource, key)
+        if not live:
+            return known
+        found = await self._kube.find(resource, namespace, name)
+        if found is None:
+            if known is not None:
+                self._store.drop(resource, known)
+            return None
+        self._store.put(resource, found)
+        return found
+
+    async def _observe(
+        self,
+        key: str,
+        release: Release,
+        progress: Progress,
+        router: Router,
+        objects: Mapping[str, Any],
+        *,
+        live: bool,
+    ) -> Observed:
+        arms = tuple(
+            unit for unit in (progress.stable, progress.candidate, progress.fallback, progress.diverted) if unit
+        )
+        views = tuple(router.view(release, name, obj, arms=arms) for name, obj in objects.items())
+        samples, split = self._evidence.samples(key)
+        observed = Observed(
+            process=self._process,
+            routes=views,
+            ready=await self.endpoints.ready(release.namespace, _backends(release, progress), live=live),
+            verdicts=self._evidence.verdicts(key),
+            watch_verdicts=self._evidence.verdicts(f"{key}#watch"),
+            samples=samples,
+            split=split,
+            decisions=self._decisions(release),
+            conflict=self.users.conflict(key, release, views),
+            head=await self._head(key, release, progress),
+        )
+        if progress.state is not State.NEW:
+            return observed
+        return await self._first_look(release, router, objects, observed)
+
+    def _decisions(self, release: Release) -> tuple[Decision, ...]:
+        found = []
+        for obj in self._store.all(kube.DECISIONS, release.namespace):
+            if obj.get("spec", {}).get("releaseRef", {}).get("name") == release.name:
+                decision = decision_of(obj)
+                if isinstance(decision, Decision):
+                    found.append(decision)
+                else:
+                    log.warning("unreadable decision", decision=obj["metadata"]["name"], error=decision.message)
+        return tuple(found)
+
+    async def _head(self, key: str, release: Release, progress: Progress) -> Head:
+        known = self._heads.get(key)
+        if known is not None:
+            return max(known, progress.head, key=lambda head: head.sequence)
+        if progress.state in (State.SETTLED, State.STOPPED, State.WATCHING) and progress.head.sequence:
+            return progress.head
+        records = await self._records(release)
+        newest = max(records, key=lambda record: int(record["spec"]["sequence"]), default=None)
+        if newest is None:
+            return Head(0, GENESIS)
+        head = Head(int(newest["spec"]["sequence"]), str(newest["spec"]["hash"]))
+        self._heads[key] = head
+        return head
+
+    async def _records(self, release: Release) -> list[Any]:
+        return await self._kube.list(kube.RECORDS, release.namespace, labelSelector=f"{RELEASE_LABEL}={release.name}")
+
+    async def _first_look(
+        self, release: Release, router: Router, objects: Mapping[str, Any], observed: Observed
+    ) -> Observed:
+        selector = f"{RELEASE_LABEL}={release.name}"
+        revisions = await self._kube.list(kube.REVISIONS, release.namespace, labelSelector=selector)
+        known: list[UnitRef] = []
+        for obj in revisions:
+            revision = revision_of(obj)
+            if isinstance(revision, Revision):
+                known.append(revision.ref)
+        history = _history(await self._records(release))
+        baseline: Backend | None = None
+        views = list(observed.routes)
+        for index, (name, obj) in enumerate(objects.items()):
+            found = router.baseline(release, name, obj) if obj is not None else None
+            if isinstance(found, Refusal):
+                views[index] = replace(views[index], problem=views[index].problem or found.message)
+            elif found is not None:
+                baseline = baseline or found
+        return replace(observed, routes=tuple(views), baseline=baseline, revisions=tuple(known), history=history)
+
+
+def _backends(release: Release, progress: Progress) -> tuple[Backend, ...]:
+    if progress.state in (State.SETTLED,) and (release.unit is None or _same(progress.stable, release)):
+        return ()
+    units = (progress.stable, progress.candidate, progress.fallback)
+    backends = [unit.backend for unit in units if unit]
+    if release.unit is not None:
+        backends.append(release.unit.backend)
+    if release.traffic.safe_backend is not None:
+        backends.append(release.traffic.safe_backend)
+    return tuple(dict.fromkeys(backends))
+
+
+def _same(stable: UnitRef | None, release: Release) -> bool:
+    return stable is not None and release.unit is not None and stable.digest == release.unit.digest
+
+
+CLOSING = {
+    RecordKind.COMPLETED: "stable",
+    RecordKind.WATCH_COMPLETED: "stable",
+    RecordKind.REVERTED: "stopped",
+    RecordKind.ABORTED: "stopped",
+    RecordKind.WITHDRAWN: "withdrawn",
+    RecordKind.RETRIED: "candidate",
+}
+"""The records that say how it ended for a unit, and where in their body that unit is."""
+
+
+def _history(objects: Iterable[Any]) -> Mapping[str, RecordKind]:
+    """The kind of the last closing record by unit digest; unreadable records are skipped and logged."""
+    found: dict[str, RecordKind] = {}
+    for obj in sorted(objects, key=lambda item: int(item["spec"]["sequence"])):
+        record = record_of(obj)
+        if not isinstance(record, Record):
+            log.error("unreadable record", record=obj["metadata"]["name"], error=record.message)
+            continue
+        unit = record.body.get(CLOSING.get(record.kind, ""))
+        if isinstance(unit, Mapping):
+            found[str(unit["digest"])] = record.kind
+    return found

@@ -1,0 +1,331 @@
+"""The operator process: wait for the Lease, read everything once, watch, and look at releases when they are due.
+
+All parts are started here and nowhere else, and the first that ends for whatever reason ends the process: a restart
+continues from what the cluster says, while half an operator would move traffic that it does not watch.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from modelrelease.api.metricssource import source_of
+from modelrelease.controller import kube
+from modelrelease.controller.demands import demands_of
+from modelrelease.controller.evidence import EvidenceService
+from modelrelease.controller.execute import Executor, Refused
+from modelrelease.controller.gather import Gathered, Gatherer
+from modelrelease.controller.kube import ApiError, Changed, Conflict, Kube, NotFound, Resource
+from modelrelease.controller.leader import Leadership
+from modelrelease.controller.probes import Probes
+from modelrelease.controller.queue import DueQueue
+from modelrelease.controller.settings import OperatorSettings
+from modelrelease.controller.sources import settings_of
+from modelrelease.controller.status import StatusWriter
+from modelrelease.controller.store import Store, key_of
+from modelrelease.controller.telemetry import Telemetry
+from modelrelease.controller.watching import WATCHED, Watching
+from modelrelease.domain.release import State
+from modelrelease.engine.actions import Hold, Intention, SetRoutes, Step
+from modelrelease.engine.planner import plan
+
+log = structlog.get_logger()
+
+MAX_STEPS = 12
+"""How many steps one look may take before others get their turn."""
+
+
+class StartError(Exception):
+    """The process cannot start; the message says what is missing and what to do."""
+
+
+class Operator:
+    """One operator process. `run` returns when it is stopped or no longer leads."""
+
+    def __init__(self, settings: OperatorSettings) -> None:
+        self.settings = settings
+        self.telemetry = Telemetry()
+        self.store = Store()
+        self.queue = DueQueue()
+        self.probes = Probes(self.telemetry, healthy=self._unhealthy, ready=self._unready)
+        self._failures: dict[str, int] = {}
+        self._states: dict[str, str] = {}
+        self._leading = False
+        self._synced = False
+        self._watching: Watching | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set or the Lease is lost. Raises StartError when something needed is missing."""
+        settings = self.settings
+        await self.probes.start(settings.listen_host, settings.listen_port)
+        try:
+            async with Kube(settings.kubeconfig, timeout_s=settings.api_timeout_s) as api:
+                api.observe = self.telemetry.observe_api
+                leadership = Leadership(api, settings)
+                if not await _first(leadership.acquire(), stop.wait()):
+                    return
+                self._lead(api, leadership)
+                try:
+                    await self._work(api, leadership, stop)
+                finally:
+                    self._leading = False
+                    self.telemetry.leading.set(0)
+                    await leadership.release()
+        finally:
+            await self.probes.stop()
+
+    def _lead(self, api: Kube, leadership: Leadership) -> None:
+        settings = self.settings
+        api.may_write = lambda: leadership.is_leader
+        self._leading = True
+        self.telemetry.leading.set(1)
+        self.evidence = EvidenceService(self.telemetry, settings.credentials_dir, self.queue.wake)
+        self.gatherer = Gatherer(
+            api, self.store, self.evidence, process=settings.process_id, unit_check_s=settings.unit_check_s
+        )
+        self.status = StatusWriter(api, self.store)
+        self.executor = Executor(api, self.store, self.status, self.telemetry, settings.process_id)
+        self._api = api
+
+    async def _work(self, api: Kube, leadership: Leadership, stop: asyncio.Event) -> None:
+        await self._read_everything(api)
+        self._watching = Watching(self.settings.kubeconfig, self._see)
+        self._watching.start()
+        self._synced = True
+        try:
+            await _first(
+                leadership.hold(),
+                stop.wait(),
+                self._relist(api),
+                self._watch_the_watches(),
+                *(self.queue.work(self._look) for _ in range(self.settings.workers)),
+            )
+        finally:
+            await self.evidence.close()
+            await self._watching.stop()
+
+    async def _read_everything(self, api: Kube) -> None:
+        """List all kinds once, so that nothing is decided on half a picture (a Pause not seen yet, say)."""
+        for resource in WATCHED:
+            try:
+                found = await api.list(resource)
+            except NotFound as error:
+                raise StartError(
+                    f"the API server does not know {resource.plural}.{resource.group}: install the CRDs "
+                    "(kubectl apply -k manifests, and the Gateway API's standard channel)"
+                ) from error
+            seen = set()
+            for obj in found:
+                seen.add(key_of(obj))
+                obj.setdefault("metadata", {}).pop("managedFields", None)
+                self._see(resource, False, obj)
+            for ghost in [obj for obj in self.store.all(resource) if key_of(obj) not in seen]:
+                self._see(resource, True, ghost)
+
+    async def _relist(self, api: Kube) -> None:
+        """From time to time list everything again: a relisting watch can leave ghosts and miss changes."""
+        while True:
+            await asyncio.sleep(self.settings.resync_s)
+            try:
+                await self._read_everything(api)
+            except ApiError as error:
+                log.warning("could not list again", error=str(error))
+            for obj in self.store.all(kube.RELEASES):
+                self.queue.wake(key_of(obj))
+
+    async def _watch_the_watches(self) -> None:
+        assert self._watching is not None
+        await self._watching.ended()
+        log.error("the watches ended: ending the process")
+
+    def _see(self, resource: Resource, gone: bool, obj: Any) -> None:
+        """One object came, changed or went: remember it and wake whom it concerns."""
+        if gone:
+            self.store.drop(resource, obj)
+        elif not self.store.put(resource, obj):
+            return
+        for key in self._concerned(resource, gone, obj):
+            self.queue.wake(key)
+
+    def _concerned(self, resource: Resource, gone: bool, obj: Any) -> Iterable[str]:
+        namespace = obj["metadata"].get("namespace")
+        match resource.plural:
+            case kube.RELEASES.plural:
+                self.gatherer.users.see(obj, gone=gone)
+                return [key_of(obj)]
+            case kube.DECISIONS.plural:
+                return [f"{namespace}/{obj.get('spec', {}).get('releaseRef', {}).get('name')}"]
+            case kube.HTTP_ROUTES.plural:
+                return self.gatherer.users.of(key_of(obj))
+            case kube.SOURCES.plural:
+                self._see_source(gone, obj)
+                return [key for key, state in self._states.items() if state != State.SETTLED]
+            case _:
+                return [key for key, state in self._states.items() if state != State.SETTLED]
+
+    def _see_source(self, gone: bool, obj: Any) -> None:
+        name = obj["metadata"]["name"]
+        settings = None if gone else settings_of(source_of(obj))
+        if settings is None:
+            log.warning("metrics source is not usable", source=name)
+            self.evidence.drop_source(name)
+        else:
+            self.evidence.set_source(settings)
+
+    async def _look(self, key: str) -> None:
+        """Look at one release: gather, decide, act, until there is nothing more to do now."""
+        with structlog.contextvars.bound_contextvars(release=key):
+            try:
+                await self._steps(key)
+                self._failures.pop(key, None)
+            except (Conflict, Changed) as error:
+                log.info("decided on an old state: deciding anew", error=str(error))
+                await self._again(key, error, fast=True)
+            except ApiError as error:
+                log.warning("the API server did not do it", error=str(error))
+                await self._again(key, error, fast=False)
+            except Exception:
+                log.exception("looking at the release failed")
+                self.telemetry.errors.labels("bug").inc()
+                self._failures[key] = self._failures.get(key, 0) + 1
+                self.queue.wake(key, delay_s=min(60.0, 2.0 ** self._failures[key]))
+
+    async def _again(self, key: str, error: ApiError, *, fast: bool) -> None:
+        self.telemetry.errors.labels(type(error).__name__).inc()
+        tries = self._failures[key] = self._failures.get(key, 0) + 1
+        delay = min(5.0, (0.05 if fast else 0.25) * 2.0 ** min(tries, 8))
+        self.queue.wake(key, delay_s=delay)
+        if fast:
+            try:
+                await self.gatherer.gather(key, live=True)
+            except ApiError as again:
+                log.warning("could not read again", error=str(again))
+
+    async def _steps(self, key: str) -> None:
+        gathered = await self.gatherer.gather(key)
+        if gathered is None:
+            self._forget(key)
+            return
+        step = Step(gathered.progress)
+        for _ in range(MAX_STEPS):
+            step = plan(gathered.release, gathered.progress, gathered.observed, datetime.now(UTC))
+            if _needs_live(step):
+                gathered = await self.gatherer.gather(key, live=True)
+                if gathered is None:
+                    self._forget(key)
+                    return
+                step = plan(gathered.release, gathered.progress, gathered.observed, datetime.now(UTC))
+            step = await self._carry_out(step, gathered)
+            self._sync(key, gathered, step)
+            if not step.actions or step.progress.state is State.DELETED:
+                break
+            following = await self.gatherer.gather(key)
+            if following is None:
+                self._forget(key)
+                return
+            gathered = following
+        if step.progress.state is State.DELETED:
+            self._forget(key)
+            return
+        await self.status.refresh(gathered, step)
+        self._wake_later(key, step, gathered)
+
+    async def _carry_out(self, step: Step, gathered: Gathered) -> Step:
+        try:
+            await self.executor.carry_out(step, gathered)
+        except Refused as refused:
+            hold = Hold(refused.refusal.reason, refused.refusal.message)
+            log.warning("the route cannot be written", reason=hold.reason, message=hold.message)
+            return Step(gathered.progress, holds=(hold,), wake_at=None)
+        except ApiError:
+            self.gatherer.remember(gathered.key, gathered.progress, stale_head=True)
+            raise
+        self.gatherer.remember(gathered.key, step.progress, stale_head=gathered.stale_head)
+        return step
+
+    def _sync(self, key: str, gathered: Gathered, step: Step) -> None:
+        """Have the evidence collected that the release needs now, and show its state in our own metrics."""
+        wanted = {demand.key: demand for demand in demands_of(gathered, step.progress)}
+        for suffix in ("", "#watch"):
+            demand = wanted.get(key + suffix)
+            if demand is None:
+                self.evidence.withdraw(key + suffix)
+            else:
+                self.evidence.demand(demand)
+        self._count(key, gathered, step)
+
+    def _count(self, key: str, gathered: Gathered, step: Step) -> None:
+        state, before = step.progress.state.value, self._states.get(key)
+        if before != state:
+            if before is not None:
+                self.telemetry.releases.labels(before).dec()
+            self.telemetry.releases.labels(state).inc()
+            self._states[key] = state
+            newest = step.progress.outcomes[0].outcome if step.progress.outcomes else None
+            if before is not None and newest and state in (State.STOPPED, State.WATCHING, State.SETTLED):
+                self.telemetry.outcomes.labels(newest).inc()
+        self._show_weights(gathered, step)
+
+    def _show_weights(self, gathered: Gathered, step: Step) -> None:
+        release, candidate = gathered.release, step.progress.candidate
+        if candidate is None:
+            return
+        for segment, share in step.progress.exposure.shares:
+            labels = (release.namespace, release.name, segment, candidate.version)
+            self.telemetry.weight.labels(*labels).set(share / 1000)
+
+    def _forget(self, key: str) -> None:
+        for suffix in ("", "#watch"):
+            self.evidence.withdraw(key + suffix)
+        self.gatherer.forget(key)
+        self.status.forget(key)
+        self.queue.forget(key)
+        before = self._states.pop(key, None)
+        if before is not None:
+            self.telemetry.releases.labels(before).dec()
+
+    def _wake_later(self, key: str, step: Step, gathered: Gathered) -> None:
+        if step.wake_at is not None:
+            delay = (step.wake_at - datetime.now(UTC)).total_seconds()
+            self.queue.wake(key, delay_s=max(0.05, delay))
+        elif step.progress.state not in (State.SETTLED, State.STOPPED, State.WATCHING):
+            self.queue.wake(key, delay_s=self.settings.endpoints_period_s)
+        elif step.holds or step.progress.state is State.WATCHING:
+            self.queue.wake(key, delay_s=15.0)
+
+    def _unhealthy(self) -> str | None:
+        if not self._leading or not self._synced:
+            return None
+        if self._watching is not None and not self._watching.alive:
+            return "the watches ended"
+        now = time.monotonic()
+        for source, seen, period in self.evidence.heartbeat():
+            if now - seen > self.settings.healthy_periods * period:
+                return f"source {source}: no tick has completed for {now - seen:.0f} s"
+        return None
+
+    def _unready(self) -> str | None:
+        return None if self._synced or not self._leading else "reading the cluster"
+
+
+def _needs_live(step: Step) -> bool:
+    """Whether the step may raise a share or change a layout: it is then decided anew on what is read live."""
+    return any(isinstance(action, SetRoutes) and action.intention is not Intention.LOWER for action in step.actions)
+
+
+async def _first(*parts: Any) -> bool:
+    """Run parts until the first ends, cancel the others, raise what it raised. True when the first part ended first."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            if not task.done():
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+    return tasks[0] in done

@@ -1,0 +1,106 @@
+"""Writing the status: as a whole, by compare and swap, on transitions and otherwise at most once a minute.
+
+`lastTransitionTime` changes only with the condition's status. Two thousand releases must not write four hundred times
+a second, so running numbers alone do not cause a write before the minute is over.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from modelrelease.api.status import gates_for_status, status_from_progress
+from modelrelease.controller import kube
+from modelrelease.controller.gather import Gathered
+from modelrelease.controller.kube import Kube
+from modelrelease.controller.store import Store
+from modelrelease.domain.release import Progress
+from modelrelease.engine.actions import Step
+from modelrelease.engine.conditions import Condition, conditions
+
+REFRESH_S = 60.0
+
+
+class StatusWriter:
+    """Composes and writes statuses for one process."""
+
+    def __init__(self, kube_: Kube, store: Store) -> None:
+        self._kube, self._store = kube_, store
+        self._written_at: dict[str, datetime] = {}
+
+    async def save(self, gathered: Gathered, step: Step, progress: Progress) -> None:
+        """Write the status of `progress` now. Raises Conflict when the object changed since it was read."""
+        await self._write(gathered, self._compose(gathered, step, progress))
+
+    async def refresh(self, gathered: Gathered, step: Step) -> bool:
+        """Write the status if something worth a write changed; True when it was written."""
+        before = gathered.obj.get("status") or {}
+        after = self._compose(gathered, step, step.progress)
+        if _transitions(after) == _transitions(before):
+            if _without_times(after) == _without_times(before) or not self._minute_is_over(gathered.key):
+                return False
+            if not step.progress.plan:
+                return False
+        await self._write(gathered, after)
+        return True
+
+    def forget(self, key: str) -> None:
+        """The release is gone."""
+        self._written_at.pop(key, None)
+
+    def _minute_is_over(self, key: str) -> bool:
+        last = self._written_at.get(key)
+        return last is None or (datetime.now(UTC) - last).total_seconds() >= REFRESH_S
+
+    async def _write(self, gathered: Gathered, status: dict[str, Any]) -> None:
+        body = {**gathered.obj, "status": status}
+        metadata = gathered.obj["metadata"]
+        written = await self._kube.replace_status(kube.RELEASES, metadata["namespace"], metadata["name"], body)
+        gathered.replace_object(written)
+        self._store.put(kube.RELEASES, written)
+        self._written_at[gathered.key] = datetime.now(UTC)
+
+    def _compose(self, gathered: Gathered, step: Step, progress: Progress) -> dict[str, Any]:
+        before = gathered.obj.get("status") or {}
+        generation = gathered.release.generation
+        said = conditions(gathered.release, step, gathered.observed)
+        verdicts = gathered.observed.verdicts or gathered.observed.watch_verdicts
+        status = {
+            **status_from_progress(progress),
+            "observedGeneration": generation,
+            "conditions": merged(before.get("conditions") or [], said, generation),
+        }
+        if verdicts:
+            status["gates"] = gates_for_status(verdicts)
+        elif before.get("gates") and progress.state.value == before.get("state"):
+            status["gates"] = before["gates"]
+        return status
+
+
+def merged(before: list[Mapping[str, Any]], said: tuple[Condition, ...], generation: int) -> list[dict[str, Any]]:
+    """The new conditions; the time of one whose status did not change is kept."""
+    times = {(old["type"], old["status"]): old.get("lastTransitionTime") for old in before}
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return [
+        {
+            "type": condition.type,
+            "status": condition.status,
+            "reason": condition.reason,
+            "message": condition.message[:1024],
+            "lastTransitionTime": times.get((condition.type, condition.status)) or now,
+            "observedGeneration": generation,
+        }
+        for condition in sorted(said, key=lambda condition: (condition.type != "Ready", condition.type))
+    ]
+
+
+def _transitions(status: Mapping[str, Any]) -> Any:
+    conditions_ = [(c["type"], c["status"], c["reason"]) for c in status.get("conditions") or []]
+    gates = [(g["name"], g.get("segment"), g["outcome"]) for g in status.get("gates") or []]
+    running = {"conditions", "gates", "noDataSince"}
+    return conditions_, gates, {name: value for name, value in status.items() if name not in running}
+
+
+def _without_times(status: Mapping[str, Any]) -> Any:
+    gates = [{k: v for k, v in gate.items() if k != "at"} for gate in status.get("gates") or []]
+    conditions_ = [{k: v for k, v in c.items() if k != "lastTransitionTime"} for c in status.get("conditions") or []]
+    return {**status, "gates": gates, "conditions": conditions_}

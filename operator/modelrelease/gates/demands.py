@@ -1,0 +1,182 @@
+"""What a rule can demand of a rate: each demand with the test that refutes it and the test that proves it.
+
+The margin is one and the same: revert tests "the rate keeps the demand", pass tests "the rate breaks it". A further
+statistic (or another pair of tests for a demand) is one class here and one line in `ratio.demands_of`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from modelrelease.gates.betting import Bets, Betting, against_difference, against_ratio
+from modelrelease.gates.binomial import Binomial, Trials, lower_bound
+from modelrelease.gates.counts import Counts
+from modelrelease.gates.difference import Difference, Gap
+from modelrelease.gates.mirrored import Likelihood, Mirrored, mirrored
+from modelrelease.gates.words import at_least, at_most, number, percent
+
+S = TypeVar("S")
+
+
+class Demand(Protocol[S]):
+    """One demand on a rate. `rate` is what sentences call it."""
+
+    def start(self) -> S:
+        """The state of both tests before any window."""
+
+    def update(self, state: S, window: Counts) -> S:
+        """Both tests one window on."""
+
+    def log_revert(self, state: S) -> float:
+        """Log E-value against keeping the demand."""
+
+    def log_pass(self, state: S, phi: float) -> float:
+        """Log E-value against breaking it; `phi` tempers the tests that bursts would deceive."""
+
+    def refuted(self, state: S, rate: str, threshold: float, sure: str) -> str:
+        """What is known once the demand is refuted: "rate ratio at least 4.9 with 99 % confidence, 1.5 allowed"."""
+
+    def clause(self, rate: str) -> str:
+        """What a pass proves: "rate ratio under 1.5"."""
+
+
+AnyDemand = Demand[Any]
+"""A demand whose state only it understands."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """The candidate's rate stays at or under `bound` (0…1)."""
+
+    bound: float
+
+    def start(self) -> Trials:
+        return Trials()
+
+    def update(self, state: Trials, window: Counts) -> Trials:
+        return Trials(state.n + window.n_c, state.y + window.y_c)
+
+    def log_revert(self, state: Trials) -> float:
+        return Binomial(self.bound, above=True).log_e(state)
+
+    def log_pass(self, state: Trials, phi: float) -> float:
+        return Binomial(self.bound, above=False).log_e(state)
+
+    def refuted(self, state: Trials, rate: str, threshold: float, sure: str) -> str:
+        shown = max(self.bound, lower_bound(state.n, state.y, threshold))
+        return f"{rate} at least {at_least(100 * shown)} % {sure}, {percent(self.bound)} allowed"
+
+    def clause(self, rate: str) -> str:
+        return f"{rate} under {percent(self.bound)}"
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """The candidate's rate stays at or over `bound` (0…1): the events that are not counted stay at most 1 − bound."""
+
+    bound: float
+
+    def start(self) -> Trials:
+        return Trials()
+
+    def update(self, state: Trials, window: Counts) -> Trials:
+        return Trials(state.n + window.n_c, state.y + window.n_c - window.y_c)
+
+    def log_revert(self, state: Trials) -> float:
+        return Binomial(1 - self.bound, above=True).log_e(state)
+
+    def log_pass(self, state: Trials, phi: float) -> float:
+        return Binomial(1 - self.bound, above=False).log_e(state)
+
+    def refuted(self, state: Trials, rate: str, threshold: float, sure: str) -> str:
+        shown = min(self.bound, 1 - lower_bound(state.n, state.y, threshold))
+        return f"{rate} at most {at_most(100 * shown)} % {sure}, {percent(self.bound)} demanded"
+
+    def clause(self, rate: str) -> str:
+        return f"{rate} over {percent(self.bound)}"
+
+
+@dataclass(frozen=True, slots=True)
+class RatioSides:
+    """Bets against the margin, and the mirrored likelihood for a pass."""
+
+    bets: Bets
+    likelihood: Likelihood
+
+
+@dataclass(frozen=True, slots=True)
+class WithinRatio:
+    """The candidate's rate stays at or under a multiple of stable's."""
+
+    revert: Betting
+    passing: Mirrored
+
+    def start(self) -> RatioSides:
+        return RatioSides(self.revert.start(), self.passing.start())
+
+    def update(self, state: RatioSides, window: Counts) -> RatioSides:
+        return RatioSides(self.revert.update(state.bets, window), self.passing.update(state.likelihood, window))
+
+    def log_revert(self, state: RatioSides) -> float:
+        return self.revert.log_e(state.bets)
+
+    def log_pass(self, state: RatioSides, phi: float) -> float:
+        return self.passing.log_e(state.likelihood, phi)
+
+    def refuted(self, state: RatioSides, rate: str, threshold: float, sure: str) -> str:
+        null = self.revert.highest_refuted(state.bets, threshold) or self.revert.null
+        return f"{rate} ratio at least {at_least(null.ratio)} {sure}, {number(self.revert.null.ratio)} allowed"
+
+    def clause(self, rate: str) -> str:
+        return f"{rate} ratio under {number(self.passing.margin)}"
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceSides:
+    """Bets against the margin, and the stratified difference for a pass."""
+
+    bets: Bets
+    gap: Gap
+
+
+@dataclass(frozen=True, slots=True)
+class WithinDifference:
+    """The candidate's rate stays at or under stable's plus a difference (both in 0…1)."""
+
+    revert: Betting
+    passing: Difference
+
+    def start(self) -> DifferenceSides:
+        return DifferenceSides(self.revert.start(), self.passing.start())
+
+    def update(self, state: DifferenceSides, window: Counts) -> DifferenceSides:
+        return DifferenceSides(self.revert.update(state.bets, window), self.passing.update(state.gap, window))
+
+    def log_revert(self, state: DifferenceSides) -> float:
+        return self.revert.log_e(state.bets)
+
+    def log_pass(self, state: DifferenceSides, phi: float) -> float:
+        return self.passing.log_e(state.gap, phi)
+
+    def refuted(self, state: DifferenceSides, rate: str, threshold: float, sure: str) -> str:
+        null = self.revert.highest_refuted(state.bets, threshold) or self.revert.null
+        return (
+            f"{rate} at least {at_least(100 * null.difference)} points above stable's {sure}, "
+            f"{number(100 * self.revert.null.difference)} allowed"
+        )
+
+    def clause(self, rate: str) -> str:
+        return f"{rate} less than {number(100 * self.passing.margin)} points above stable's"
+
+
+RateState = Trials | RatioSides | DifferenceSides
+"""The state of one demand, whichever it is."""
+
+
+def within_ratio(max_ratio: float) -> WithinRatio:
+    """The demand "at most `max_ratio` times stable's rate"."""
+    return WithinRatio(against_ratio(max_ratio), mirrored(max_ratio))
+
+
+def within_difference(max_difference: float) -> WithinDifference:
+    """The demand "at most `max_difference` above stable's rate"."""
+    return WithinDifference(against_difference(max_difference), Difference(max_difference))

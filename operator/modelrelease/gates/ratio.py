@@ -1,0 +1,148 @@
+"""Gates on a ratio of counters: bad events among all events, under a bound or against stable.
+
+Also the engine of quantile gates, which count slow requests as bad. A rule with two margins demands both: the evidence
+against keeping both is the mean of the two E-values, and a pass needs both. With a `floor`, a revert must refute "at
+or under the floor" too (the smaller E-value counts), and a pass may prove either (their mean counts: when neither the
+margin nor the floor is kept, both nulls are true together).
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from modelrelease.domain.evidence import Problem, Stratum, Tally
+from modelrelease.domain.gate import Absolute, AgainstStable, Rule
+from modelrelease.domain.verdict import Outcome
+from modelrelease.gates.binomial import Trials
+from modelrelease.gates.counts import NO_COUNTS, Counts, counts_of
+from modelrelease.gates.demands import AnyDemand, AtLeast, AtMost, RateState, within_difference, within_ratio
+from modelrelease.gates.dispersion import Dispersion, phi_for_passing, phi_for_stakes
+from modelrelease.gates.machine import Bars, Numbers
+from modelrelease.gates.sequences import all_of, log_mean_exp
+from modelrelease.gates.words import confidence, count
+
+
+@dataclass(frozen=True, slots=True)
+class Proportions:
+    """Totals, stable's dispersion per segment (against stable only), and the state of each demand in turn."""
+
+    totals: Counts = NO_COUNTS
+    dispersions: tuple[Dispersion, ...] = ()
+    demands: tuple[RateState, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RatioMachine:
+    """The demands of one rule. `bad` is said after "41 of 1,204"; `rate` is what sentences call the share."""
+
+    demands: tuple[AnyDemand, ...]
+    floor: AtMost | None = None
+    comparative: bool = False
+    bad: str = ""
+    rate: str = "rate"
+
+    def start(self) -> Proportions:
+        """Nothing counted, no evidence for or against any demand."""
+        return Proportions(demands=tuple(demand.start() for demand in self.demands))
+
+    def update(self, state: Proportions, stratum: Stratum) -> Proportions:
+        """Count one stratum."""
+        return self.count(state, stratum.candidate, stratum.stable, stratum.segment or "")
+
+    def count(self, state: Proportions, candidate: Tally, stable: Tally, segment: str) -> Proportions:
+        """Count one window of one segment; its φ comes from the windows before it."""
+        window = counts_of(candidate, stable, phi_for_stakes(state.dispersions))
+        return Proportions(
+            totals=state.totals + window,
+            dispersions=_learn(state.dispersions, segment, window) if self.comparative else (),
+            demands=tuple(
+                demand.update(side, window) for demand, side in zip(self.demands, state.demands, strict=True)
+            ),
+        )
+
+    def log_revert(self, state: Proportions) -> float:
+        """The mean of the demands' evidence, and no more than the evidence against the floor."""
+        evidence = log_mean_exp(
+            [demand.log_revert(side) for demand, side in zip(self.demands, state.demands, strict=True)]
+        )
+        return evidence if self.floor is None else min(evidence, self.floor.log_revert(_trials(state)))
+
+    def log_pass(self, state: Proportions) -> float:
+        """The weakest demand's evidence, each helped by the floor's."""
+        phi = phi_for_passing(state.dispersions)
+        found = [demand.log_pass(side, phi) for demand, side in zip(self.demands, state.demands, strict=True)]
+        if self.floor is None:
+            return all_of(found)
+        floor = self.floor.log_pass(_trials(state), phi)
+        return all_of(log_mean_exp([log_e, floor]) for log_e in found)
+
+    def problem(self, state: Proportions) -> Problem | None:
+        """Counts can always be judged."""
+        return None
+
+    def compared(self, state: Proportions) -> bool:
+        """Whether stable had events, or need not have any."""
+        return not self.comparative or state.totals.n_s > 0
+
+    def numbers(self, state: Proportions) -> Numbers:
+        """Totals of both arms and, against stable, the dispersion that a pass is tempered with."""
+        t = state.totals
+        found = (("n_c", t.n_c), ("y_c", t.y_c), ("n_s", t.n_s), ("y_s", t.y_s))
+        return (*found, ("phi", phi_for_passing(state.dispersions))) if self.comparative else found
+
+    def sentence(self, state: Proportions, outcome: Outcome, bars: Bars) -> str:
+        """Both arms' counts, then what they prove."""
+        t = state.totals
+        facts = f"{count(t.y_c)} of {count(t.n_c)}{self.bad} on the candidate"
+        if self.comparative:
+            facts += f" against {count(t.y_s)} of {count(t.n_s)} on stable"
+        return f"{facts}; {self._finding(state, outcome, bars)}"
+
+    def _finding(self, state: Proportions, outcome: Outcome, bars: Bars) -> str:
+        clauses = " and ".join(demand.clause(self.rate) for demand in self.demands)
+        match outcome:
+            case Outcome.REVERT:
+                demand, side = max(
+                    zip(self.demands, state.demands, strict=True), key=lambda pair: pair[0].log_revert(pair[1])
+                )
+                return demand.refuted(side, self.rate, bars.log_revert, f"with {confidence(bars.alpha)} confidence")
+            case Outcome.PASS:
+                sure = f"with {confidence(bars.beta)} confidence"
+                by_floor = self.floor is not None and self.floor.log_pass(_trials(state), 1.0) >= bars.log_pass
+                return f"{self.floor.clause(self.rate) if self.floor and by_floor else clauses} {sure}"
+            case _:
+                return f"{clauses} is neither proven nor refuted yet"
+
+
+def ratio_machine(rule: Rule, *, bad: str = "", rate: str = "rate") -> RatioMachine:
+    """The machine for a rule whose bounds are shares in 0…1 or ratios of them."""
+    floor = None
+    if isinstance(rule, AgainstStable) and rule.floor is not None and Decimal(rule.floor) > 0:
+        floor = AtMost(float(rule.floor))
+    return RatioMachine(demands_of(rule), floor, isinstance(rule, AgainstStable), bad, rate)
+
+
+def demands_of(rule: Rule) -> tuple[AnyDemand, ...]:
+    """What the rule demands of a rate: one demand per bound. Raises ValueError for senseless ones."""
+    match rule:
+        case Absolute():
+            found: list[AnyDemand] = [] if rule.maximum is None else [AtMost(float(rule.maximum))]
+            return tuple(found if rule.minimum is None else [*found, AtLeast(float(rule.minimum))])
+        case AgainstStable():
+            if rule.max_ratio is not None and Decimal(rule.max_ratio) <= 0:
+                raise ValueError("a maxRatio of 0 allows nothing at all; write a maximum instead")
+            if rule.max_difference is not None and Decimal(rule.max_difference) < 0:
+                raise ValueError("a rate has no negative maxDifference; write a maxRatio under 1 instead")
+            found = [] if rule.max_ratio is None else [within_ratio(float(rule.max_ratio))]
+            if rule.max_difference is not None:
+                found.append(within_difference(float(rule.max_difference)))
+            return tuple(found)
+
+
+def _trials(state: Proportions) -> Trials:
+    return Trials(state.totals.n_c, state.totals.y_c)
+
+
+def _learn(dispersions: tuple[Dispersion, ...], segment: str, window: Counts) -> tuple[Dispersion, ...]:
+    if all(dispersion.segment != segment for dispersion in dispersions):
+        dispersions = (*dispersions, Dispersion(segment))
+    return tuple(item.update(window) if item.segment == segment else item for item in dispersions)

@@ -1,0 +1,102 @@
+"""Raw counter samples to increments: baselines, births, resets, gaps, and what must not be counted.
+
+Pure. Rejected: PromQL's `increase`, which extrapolates to fractions and loses what a series counted before its first
+scrape; a fresh canary's first errors are exactly there.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import lt, sub
+
+from modelrelease.metrics.answers import Point
+
+Values = tuple[float, ...]
+Row = tuple[float, Values]
+"""Time of a scrape and the values of all series that belong to one object (one counter, or all buckets)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """What one object counted in (`since_s`, `at_s`]. `since_s` None: from its birth on."""
+
+    at_s: float
+    since_s: float | None
+    amounts: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Increments in order, the newest usable row (the next baseline), and what is wrong with the newest row if not."""
+
+    increments: tuple[Increment, ...]
+    last: Row | None
+    problem: str | None = None
+
+
+def difference(rows: Sequence[Row], last: Row | None, *, start_s: float) -> Difference:
+    """Increments after `start_s`, given the newest row seen before (None: never seen).
+
+    Rows not newer than `last` are skipped, so that overlapping answers count once. Rows up to `start_s` only move the
+    baseline. A first row after `start_s` is a birth and counts from zero. A drop of any value resets the object as a
+    whole (the buckets of one histogram restart together). A row with NaN, ±Inf or a negative value is left out; the
+    next usable one continues from the row before it.
+    """
+    found: list[Increment] = []
+    problem: str | None = None
+    for row in rows:
+        at_s, values = row
+        if last is not None and at_s <= last[0]:
+            continue
+        wrong = _unusable(values)
+        if wrong is not None:
+            problem = wrong
+            continue
+        problem = None
+        if at_s > start_s:
+            found.append(_increment(row, last))
+        last = row
+    return Difference(tuple(found), last, problem)
+
+
+def rows_of_counter(points: Sequence[Point]) -> list[Row]:
+    """A single series as rows of one value."""
+    return [(at_s, (value,)) for at_s, value in points]
+
+
+def rows_of_histogram(buckets: Mapping[float, Sequence[Point]]) -> tuple[tuple[float, ...], list[Row], str | None]:
+    """The buckets of one histogram as (bounds in rising order, complete rows, problem).
+
+    A scrape stores all buckets with one time. A row that lacks some is left out; at the newest time that only means
+    that it has not been stored completely yet, anywhere else it is a problem, as is a missing +Inf bucket.
+    """
+    bounds = tuple(sorted(buckets))
+    if not bounds or not math.isinf(bounds[-1]) or any(math.isnan(bound) for bound in bounds):
+        return (bounds, [], "a histogram has no +Inf bucket")
+    by_time: dict[float, list[float]] = {}
+    for bound in bounds:
+        for at_s, value in buckets[bound]:
+            by_time.setdefault(at_s, []).append(value)
+    times = sorted(by_time)
+    rows = [(at_s, tuple(by_time[at_s])) for at_s in times if len(by_time[at_s]) == len(bounds)]
+    torn = [at_s for at_s in times[:-1] if len(by_time[at_s]) != len(bounds)]
+    return (bounds, rows, "a histogram's buckets changed while it was observed" if torn else None)
+
+
+def _increment(row: Row, last: Row | None) -> Increment:
+    at_s, values = row
+    if last is None:
+        return Increment(at_s, None, values)
+    before = last[1]
+    if len(before) != len(values) or any(map(lt, values, before)):
+        return Increment(at_s, last[0], values)
+    return Increment(at_s, last[0], tuple(map(sub, values, before)))
+
+
+def _unusable(values: Values) -> str | None:
+    for value in values:
+        if not math.isfinite(value):
+            return f"a counter's value is {value}"
+        if value < 0:
+            return f"a counter's value is negative ({value:g}); it cannot be a counter"
+    return None

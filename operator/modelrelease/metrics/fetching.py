@@ -1,0 +1,90 @@
+"""Which windows to read for which trackers, and the queries for them: planning one pass of a collection, pure."""
+
+import itertools
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from modelrelease.metrics.batch import Feed, ShapeKey
+from modelrelease.metrics.compose import Selector
+from modelrelease.metrics.tracker import GateTracker
+
+FIRST_CHUNK_S = 600.0
+MAX_CHUNK_S = 3600.0
+MIN_CHUNK_S = 60.0
+FEW_POINTS = 20_000
+MANY_POINTS = 100_000
+
+_NUMBERS = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Lengths in seconds. `overlap_s`: read again, because a scrape is stored some time after its own time."""
+
+    tick_s: float
+    scrape_interval_s: float
+
+    @property
+    def overlap_s(self) -> float:
+        return min(self.scrape_interval_s, 60.0)
+
+    @property
+    def lookback_s(self) -> float:
+        """How far before its start a tracker reads, to tell old counters from new ones."""
+        return min(max(20 * self.scrape_interval_s, 60.0), FIRST_CHUNK_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Samples in (at_s - range_s, at_s]. `live`: it ends now, so the tracker has caught up after it."""
+
+    at_s: float
+    range_s: int
+    live: bool
+
+
+@dataclass(slots=True)
+class Fetch:
+    """One shape over one window: selectors with the feeds that want them."""
+
+    shape: ShapeKey
+    window: Window
+    feeds: dict[Selector, list[Feed]] = field(default_factory=dict)
+
+
+def window(cursor_s: float, chunk_s: float, *, now_s: float, pace: Pace) -> Window:
+    """What to read next for a tracker that has read everything up to `cursor_s`.
+
+    Live ranges are rounded up to few lengths, so that trackers that stand a little apart share a query.
+    """
+    gap_s = now_s - cursor_s + pace.overlap_s
+    if gap_s > max(chunk_s, 2 * pace.overlap_s + pace.tick_s):
+        return Window(cursor_s + chunk_s - pace.overlap_s, math.ceil(chunk_s), live=False)
+    step_s = math.ceil(pace.tick_s + pace.overlap_s + 1)
+    doublings = max(0, math.ceil(math.log2(max(gap_s, 1) / step_s)))
+    return Window(now_s, step_s * 2**doublings, live=True)
+
+
+def next_chunk_s(chunk_s: float, points: int, *, pace: Pace) -> float:
+    """A longer chunk after a small answer, a shorter one after a large answer."""
+    least_s = max(MIN_CHUNK_S, 4 * pace.overlap_s)
+    if points < FEW_POINTS:
+        return max(least_s, min(2 * chunk_s, MAX_CHUNK_S))
+    return max(least_s, chunk_s / 2) if points > MANY_POINTS else chunk_s
+
+
+def plan(windows: Iterable[tuple[GateTracker, Window]]) -> list[Fetch]:
+    """Group the feeds of all trackers by shape and window, and number the trackers' part in it."""
+    numbers: dict[Window, int] = {}
+    fetches: dict[tuple[ShapeKey, Window], Fetch] = {}
+    for tracker, wanted in windows:
+        if wanted not in numbers:
+            numbers[wanted] = next(_NUMBERS)
+        tracker.batch = numbers[wanted]
+        for feed in tracker.feeds:
+            fetch = fetches.get((feed.shape, wanted))
+            if fetch is None:
+                fetch = fetches[feed.shape, wanted] = Fetch(feed.shape, wanted)
+            fetch.feeds.setdefault(feed.selector, []).append(feed)
+    return list(fetches.values())

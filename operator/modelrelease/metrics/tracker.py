@@ -1,0 +1,237 @@
+"""One gate of one release over time: its series in, evidence and what is wrong with it out.
+
+Pure apart from being a running state. Time is given; freshness is judged from sample times. Rejected: taking an
+arm without series for a fault. A gateway shows a counter only after the first request, so at 1 % of little traffic an
+absent candidate beside a present stable is a zero; both absent is a fault.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from modelrelease.domain.evidence import Cause, Problem
+from modelrelease.domain.gate import Cost, Gate, Mean, Ratio, Series
+from modelrelease.metrics import compose
+from modelrelease.metrics.answers import Failed, RawSeries
+from modelrelease.metrics.batch import Feed
+from modelrelease.metrics.compose import Part
+from modelrelease.metrics.counters import Row, rows_of_counter, rows_of_histogram
+from modelrelease.metrics.ledger import Ledger, Meter, Round, SeriesKey, Side, Target
+from modelrelease.metrics.promql import TemplateError
+from modelrelease.metrics.subscription import Place
+
+EXPECTED_EVENTS = 30.0
+"""An arm that shows no series although stable's rate makes one expect this many events is Missing, not quiet."""
+
+_BUCKET_KEYS: dict[SeriesKey, tuple[SeriesKey, float]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A closed round and its segment (None: all together)."""
+
+    segment: str | None
+    round: Round
+
+
+class GateTracker:
+    """The counters of one gate (not Value), counted after `start_s`.
+
+    `batch`, `cursor_s` (everything up to it was read), `chunk_s` and `behind` belong to the collector that drives it.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        places: tuple[Place, ...],
+        *,
+        start_s: float,
+        cursor_s: float,
+        chunk_s: float,
+        interval_s: float,
+        parts: tuple[tuple[Part, Series], ...],
+    ) -> None:
+        self.gate = gate
+        self.feeds: tuple[Feed, ...] = ()
+        self.batch = 0
+        self.cursor_s = cursor_s
+        self.chunk_s = chunk_s
+        self.behind = True
+        self.failed: Failed | None = None
+        self.found: list[Found] = []
+        self.totals = [0.0, 0.0]
+        self._parts = parts
+        self._fault: Problem | None = None
+        self._newest: dict[Target, float] = {}
+        self._targets: dict[tuple[Side, Part], set[Target]] = {}
+        by_segment = compose.per_rule(gate)
+        self._segments: tuple[str | None, ...] = (
+            tuple(dict.fromkeys(place.segment for place in places)) if by_segment else (None,)
+        )
+        waited = frozenset(Side) if gate.comparative else frozenset({Side.CANDIDATE})
+        self._ledgers = [Ledger(start_s=start_s, interval_s=interval_s, waited=waited) for _ in self._segments]
+        try:
+            self.feeds = tuple(dict.fromkeys(self._feeds(places, by_segment)))
+        except TemplateError as error:
+            self._fault = Problem(Cause.BROKEN, f"gate {gate.name}: {error}")
+
+    def take(self) -> int:
+        """Count what the inboxes hold and close rounds; how many samples were read."""
+        points, self.failed = 0, None
+        for feed in self.feeds:
+            inbox, feed.inbox = feed.inbox, []
+            points += sum(len(series.points) for _, series in inbox)
+            if feed.part is Part.BUCKETS:
+                self._take_histograms(feed, inbox)
+            else:
+                self._take_counters(feed, inbox)
+        for segment, ledger in zip(self._segments, self._ledgers, strict=True):
+            for closed in ledger.settle():
+                self.totals[0] += closed.candidate.total
+                self.totals[1] += closed.stable.total
+                self.found.append(Found(segment, closed))
+        return points
+
+    def drop(self, failed: Failed) -> None:
+        """Forget a fetch of which a part failed; the same window is fetched again later."""
+        self.failed = failed
+        for feed in self.feeds:
+            feed.inbox.clear()
+
+    def newest_s(self) -> float | None:
+        """The newest sample of the arm that is further behind, in Unix seconds; None without samples."""
+        known = [at_s for side in self._needed() if (at_s := self._fresh_s(side, self._parts[0][0])) is not None]
+        return min(known, default=None)
+
+    def problem(self, now_s: float, *, fresh_s: float, expected: float) -> Problem | None:
+        """What is wrong now, the worst first. `expected`: candidate events to expect by stable's rate (0: unknown)."""
+        if self._fault is not None:
+            return self._fault
+        if self.failed is not None:
+            cause = Cause.SOURCE_DOWN if self.failed.retryable else Cause.BROKEN
+            return Problem(cause, self.failed.reason)
+        return self._broken(now_s - fresh_s) or self._missing(expected) or self._stale(now_s, fresh_s)
+
+    def _feeds(self, places: tuple[Place, ...], by_segment: bool) -> Iterable[Feed]:
+        seen: dict[tuple[int, Side, Part, compose.Selector], Feed] = {}
+        for place in places:
+            index = self._segments.index(place.segment) if by_segment else 0
+            for part, series in self._parts:
+                arms = (place.candidate, place.stable) if place.stable else (place.candidate,)
+                pair = [compose.select(series, self.gate.arm, values) for values in arms]
+                if len(set(pair)) < len(pair):
+                    raise TemplateError("arm", f"both arms have the same selector {pair[0]}; match on what differs")
+                for side, selector in zip(Side, pair, strict=False):
+                    seen.setdefault((index, side, part, selector), Feed(selector, self, index, side, part))
+        return seen.values()
+
+    def _take_counters(self, feed: Feed, inbox: list[tuple[SeriesKey, RawSeries]]) -> None:
+        for key, series in inbox:
+            self._add(feed, key, series, rows_of_counter(series.points))
+
+    def _take_histograms(self, feed: Feed, inbox: list[tuple[SeriesKey, RawSeries]]) -> None:
+        objects: dict[SeriesKey, dict[float, RawSeries]] = {}
+        for key, series in inbox:
+            whole, bound = _without_le(key)
+            objects.setdefault(whole, {})[bound] = series
+        for whole, buckets in objects.items():
+            bounds, rows, problem = rows_of_histogram({bound: one.points for bound, one in buckets.items()})
+            meter = self._add(feed, whole, next(iter(buckets.values())), rows, bounds)
+            if meter is not None and problem is not None:
+                meter.problem = problem
+
+    def _add(
+        self, feed: Feed, key: SeriesKey, series: RawSeries, rows: list[Row], bounds: tuple[float, ...] = ()
+    ) -> Meter | None:
+        target = (series.labels.get("job", ""), series.labels.get("instance", ""))
+        ledger = self._ledgers[feed.segment]
+        meter = ledger.add(feed.side, feed.part, key, target=target, rows=rows, bounds=bounds)
+        if meter is None:
+            return None
+        if series.points:
+            meter.newest_s = max(meter.newest_s, series.points[-1][0])
+        else:
+            meter.problem, meter.newest_s = "native histograms cannot be read; expose classic buckets", math.inf
+        if meter.last is not None:
+            self._targets.setdefault((feed.side, feed.part), set()).add(target)
+            self._newest[target] = max(self._newest.get(target, 0.0), meter.last[0])
+        return meter
+
+    def _needed(self) -> tuple[Side, ...]:
+        return tuple(Side) if self.gate.comparative else (Side.CANDIDATE,)
+
+    def _fresh_s(self, side: Side, part: Part) -> float | None:
+        own = self._targets.get((side, part))
+        if not own:
+            return None
+        other = self._targets.get((Side(1 - side), part), set())
+        return max(self._newest[target] for target in (own | other if own & other else own))
+
+    def _broken(self, since_s: float) -> Problem | None:
+        for ledger in self._ledgers:
+            if ledger.problem is not None:
+                return Problem(Cause.BROKEN, ledger.problem)
+            for meter in ledger.meters.values():
+                if meter.problem is not None and meter.newest_s >= since_s:
+                    return Problem(Cause.BROKEN, f"{meter.problem} ({meter.side})")
+        return None
+
+    def _missing(self, expected: float) -> Problem | None:
+        main = self._parts[0][0]
+        if (Side.CANDIDATE, main) not in self._targets:
+            if (Side.STABLE, main) not in self._targets:
+                return Problem(Cause.MISSING, f"no series matches {self._selector(main)}")
+            if expected >= EXPECTED_EVENTS:
+                return Problem(
+                    Cause.MISSING,
+                    f"no series matches {self._selector(main)}, though stable's rate makes about {expected:.0f} events "
+                    "likely",
+                )
+            return None
+        return self._missing_second()
+
+    def _missing_second(self) -> Problem | None:
+        metric = self.gate.metric
+        absent = [side for side in self._needed() if (side, Part.BAD) not in self._targets]
+        match metric:
+            case Mean() | Cost():
+                wanting = [side for side in absent if (side, Part.TOTAL) in self._targets]
+            case Ratio() if metric.bad.name != metric.total.name and len(self._parts) > 1:
+                wanting = [] if any((side, Part.BAD) in self._targets for side in Side) else [Side.CANDIDATE]
+            case _:
+                wanting = []
+        if not wanting or len(self._parts) < 2:
+            return None
+        selector = self._selector(Part.BAD, wanting[0])
+        return Problem(Cause.MISSING, f"no series matches {selector}; expose the counter as 0 before it first counts")
+
+    def _stale(self, now_s: float, fresh_s: float) -> Problem | None:
+        for side in self._needed():
+            for part, _ in self._parts:
+                newest_s = self._fresh_s(side, part)
+                if newest_s is not None and now_s - newest_s > fresh_s:
+                    return Problem(
+                        Cause.MISSING,
+                        f"last sample of the {side} {now_s - newest_s:.0f} s ago ({self._selector(part)})",
+                    )
+        return None
+
+    def _selector(self, part: Part, side: Side = Side.CANDIDATE) -> str:
+        return next((str(feed.selector) for feed in self.feeds if (feed.part, feed.side) == (part, side)), "it")
+
+
+def _without_le(key: SeriesKey) -> tuple[SeriesKey, float]:
+    """A bucket's key without its bound, and the bound (NaN when it has none)."""
+    known = _BUCKET_KEYS.get(key)
+    if known is None:
+        if len(_BUCKET_KEYS) > 200_000:
+            _BUCKET_KEYS.clear()
+        bound = math.nan
+        for label, value in key:
+            if label == "le":
+                try:
+                    bound = float(value)
+                except ValueError:
+                    bound = math.nan
+        known = _BUCKET_KEYS[key] = (frozenset(pair for pair in key if pair[0] != "le"), bound)
+    return known
