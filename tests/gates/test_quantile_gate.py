@@ -13,7 +13,7 @@ SLOW = {0.1: 20, 0.5: 50, 1.0: 30}
 def test_an_absolute_bound_is_a_share_above_a_bucket() -> None:
     of = gate(LATENCY, under("0.5"))
     assert judged(of, [histogram(tick, SLOW) for tick in range(3)]).outcome is Outcome.REVERT
-    good = judged(of, [histogram(tick, {0.1: 99, 1.0: 1}) for tick in range(5)])
+    good = judged(of, [histogram(tick, {0.1: 99, 0.5: 0, 1.0: 1}) for tick in range(5)])
     assert good.outcome is Outcome.PASS
     assert dict(good.numbers)["bound"] == 0.5
 
@@ -72,5 +72,5 @@ def test_cold_caches_of_the_first_minutes_are_left_out() -> None:
     verdict = judged(of, cold)
     assert (verdict.outcome, verdict.cause) == (Outcome.NO_DATA, Cause.INSUFFICIENT)
     assert "1,200 in its warm-up" in verdict.sentence
-    warm = [histogram(15 + tick, {0.1: 100, 1.0: 0}) for tick in range(8)]
+    warm = [histogram(15 + tick, {0.1: 100, 0.5: 0, 1.0: 0}) for tick in range(8)]
     assert judged(of, [*cold, *warm]).outcome is Outcome.PASS

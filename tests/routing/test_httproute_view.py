@@ -350,8 +350,8 @@ def test_an_owned_route_is_made_with_everything_in_it() -> None:
     assert [each["weight"] for each in only["backendRefs"]] == [1000]
 
 
-def made(of: Any, target: Target = Target(STABLE)) -> Json:
-    found = change(None, of, target, Guard.LAYOUT)
+def made(of: Any, target: Target | None = None) -> Json:
+    found = change(None, of, target or Target(STABLE), Guard.LAYOUT)
     assert isinstance(found, Change) and isinstance(found.body, dict)
     metadata = {**found.body["metadata"], "uid": "u", "resourceVersion": "1", "generation": 1}
     return {**found.body, "metadata": metadata}

@@ -1,8 +1,8 @@
 """Frozen dataclasses to JSON-able values and back, exactly: by the types of the fields, never by guessing from values.
 
 Text, integers, booleans, enums, optional values, tuples and dataclasses are known; a union of dataclasses is written
-as `{"<class name>": {…}}`. Names are camelCase, because people see them in a status. What is None or equal to an empty default is left out, because Kubernetes drops nulls on
-some paths. Rejected: pydantic's TypeAdapter; it picks the member of an untagged union by the values it finds.
+as `{"<class name>": {…}}`. Names are camelCase, because people see them in a status. None is left out, because
+Kubernetes drops nulls on some paths. Rejected: pydantic's TypeAdapter; it picks the member of an untagged union by the values it finds.
 """
 
 import dataclasses
@@ -95,7 +95,7 @@ def _read_fields(data: object, kind: Any, path: str) -> Any:
 
 
 def _write_fields(value: Any) -> dict[str, Any]:
-    hints = _hints(type(value))
+    hints = _hints(value.__class__)
     written = {}
     for field in dataclasses.fields(value):
         item = getattr(value, field.name)

@@ -36,11 +36,15 @@ class ReleaseDecisionSpec(SpecModel):
                 field=".releaseRef.uid",
             ),
             rule(
-                "!(self.action in ['Approve', 'Reject']) || (has(self.role) && has(self.stage) && "
-                "has(self.planDigest))",
-                "Approve and Reject need role (in which role you decide), stage (which stage may be entered) and "
-                "planDigest (status.planDigest of the ModelRelease)",
+                "!(self.action in ['Approve', 'Reject']) || has(self.role)",
+                "Approve and Reject are said in a role: write it, such as product-owner",
                 field=".role",
+            ),
+            rule(
+                "self.action != 'Approve' || (has(self.stage) && has(self.planDigest))",
+                "Approve is about one stage of one plan: write stage, and planDigest as status.planDigest of the "
+                "ModelRelease says (the modelrelease command fills it in)",
+                field=".stage",
             ),
             rule(
                 "!has(self.role) || self.action in ['Approve', 'Reject']",
@@ -76,9 +80,9 @@ class ReleaseDecisionSpec(SpecModel):
         "not the unit in question the decision has no effect.",
     )
     plan_digest: Digest | None = Field(
-        None, description="Digest of the plan that was shown. Required for Approve and Reject."
+        None, description="Digest of the plan that was shown. Required for Approve."
     )
-    stage: Name | None = Field(None, description="Name of the stage to enter. Required for Approve and Reject.")
+    stage: Name | None = Field(None, description="Name of the stage that is meant. Required for Approve.")
     role: Name | None = Field(
         None,
         description="Role in which you decide. Required for Approve and Reject; RBAC must allow you verb approve on "

@@ -167,7 +167,7 @@ class Executor:
         body = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{release.name}.", "namespace": release.namespace},
+            "metadata": {"generateName": f"{release.name}-", "namespace": release.namespace},
             "eventTime": stamp,
             "reportingController": f"modelrelease.dev/{COMPONENT}",
             "reportingInstance": self.process,

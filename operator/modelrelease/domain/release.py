@@ -136,7 +136,8 @@ class Observed:
     the candidate no longer is what its digest says. `conflict` names the release that holds the route.
 
     Read only while progress is New (first contact, or a status that was lost): `baseline`, the backend that an adopted
-    route serves by itself; `revisions`, the units kept for this release; `history`, the last closing record by digest.
+    route serves by itself; `revisions`, the units kept for this release; `history` and `used`, what the records say
+    last about each unit digest (the newest last), and the UIDs of the decisions that they name (`engine.chain`).
     """
 
     process: str
@@ -153,3 +154,4 @@ class Observed:
     baseline: Backend | None = None
     revisions: tuple[UnitRef, ...] = ()
     history: Mapping[str, RecordKind] = field(default_factory=dict)
+    used: tuple[str, ...] = ()

@@ -5,10 +5,12 @@ revert, because stop conditions are looked at before this chain is asked.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 
 from modelrelease.domain.decision import Action, Decision
 from modelrelease.domain.evidence import Cause
-from modelrelease.domain.exposure import REST
+from modelrelease.domain.exposure import FULL_PERMILLE
+from modelrelease.domain.gate import Gate, Phase, Scope
 from modelrelease.domain.plan import Require, Stage
 from modelrelease.domain.traffic import Acceptance
 from modelrelease.domain.verdict import Outcome, Verdict
@@ -59,7 +61,9 @@ def unit_is_intact(case: Case) -> Hold | None:
 
 
 def route_is_accepted(case: Case) -> Hold | None:
-    """No step is taken from a route that its gateway has not accepted."""
+    """No step is taken from a route that was not read, or that its gateway has not accepted."""
+    if not case.observed.routes:
+        return Hold("RouteUnread", "no route of this release has been read")
     for view in case.observed.routes:
         if view.acceptance is not Acceptance.ACCEPTED:
             detail = f": {view.acceptance_message}" if view.acceptance_message else ""
@@ -68,8 +72,8 @@ def route_is_accepted(case: Case) -> Hold | None:
 
 
 def something_is_measured(case: Case) -> Hold | None:
-    """A release without any gate is never advanced: a run with no measurement is not a success."""
-    if case.plan is None or not case.plan.gates:
+    """A release without any gate for its stages is never advanced: a run with no measurement is not a success."""
+    if not _stage_gates(case):
         return Hold("NoGates", "spec.gates is empty: name at least one gate, or nothing can be judged")
     return None
 
@@ -79,30 +83,31 @@ def evidence_is_there(case: Case) -> Hold | None:
     if case.plan is None:
         return None
     verdicts = relevant(case)
-    judged = {verdict.gate for verdict in verdicts}
-    for gate in case.plan.gates:
-        if gate.name not in judged and not _idle_at_full(case, gate.comparative):
-            return Hold("EvidenceMissing", f"gate {gate.name} has not been judged yet")
+    judged = {(verdict.gate, verdict.segment) for verdict in verdicts}
+    for gate, segment in _to_be_judged(case):
+        if (gate.name, segment) not in judged and (gate.name, None) not in judged:
+            where = f" in segment {segment}" if segment else ""
+            return Hold("EvidenceMissing", f"gate {gate.name} has not been judged{where} yet")
     for verdict in verdicts:
         if verdict.outcome is Outcome.NO_DATA:
             reason = f"Evidence{verdict.cause.value}" if verdict.cause else "EvidenceMissing"
             return Hold(reason, f"gate {verdict.key}: {verdict.sentence}")
-        if verdict.newest is None or case.since(verdict.newest) > case.plan.limits.fresh_s:
+        if verdict.newest is None or not _current(case, verdict.newest):
             return Hold("EvidenceStale", f"gate {verdict.key}: the newest sample is too old to act on")
     return None
 
 
 def source_answers(case: Case) -> Hold | None:
     """Before the first stage there is no candidate traffic to judge, but the sources must answer."""
-    if case.plan is None:
-        return None
     judged = {verdict.gate for verdict in case.observed.verdicts}
-    for gate in case.plan.gates:
+    for gate in _stage_gates(case):
         if gate.name not in judged:
             return Hold("EvidenceMissing", f"gate {gate.name} has not been measured yet")
     for verdict in case.observed.verdicts:
         if verdict.cause in (Cause.SOURCE_DOWN, Cause.BROKEN):
             return Hold(f"Evidence{verdict.cause.value}", f"gate {verdict.key}: {verdict.sentence}")
+        if not _current(case, verdict.at):
+            return Hold("EvidenceStale", f"gate {verdict.key} was last asked at {verdict.at:%H:%M:%S}")
     return None
 
 
@@ -222,58 +227,99 @@ BETWEEN: tuple[Check, ...] = (
 
 TO_COMPLETE: tuple[Check, ...] = (
     spec_is_valid,
+    route_is_ours,
     not_paused,
+    unit_is_intact,
     something_is_measured,
     route_is_accepted,
     stayed_long_enough,
     enough_samples,
     evidence_is_there,
+    split_is_real,
 )
 """What the candidate needs to become stable after its time at 100 %."""
+
+STILL: tuple[Check, ...] = (
+    spec_is_valid,
+    route_is_ours,
+    not_paused,
+    unit_is_intact,
+    candidate_is_ready,
+    stable_can_take_it_back,
+)
+"""What must still be so when a raise that was decided is written again. Approvals and waiting are used up by then."""
+
+EVIDENCE: tuple[Check, ...] = (enough_samples, evidence_is_there, split_is_real, proven_if_required)
+"""The checks that evidence alone answers: while one of them holds, the stage is undecided."""
 
 
 def relevant(case: Case) -> tuple[Verdict, ...]:
     """The verdicts that count now.
 
     Not those of segments in which the candidate has no share yet, and not those that compare with a stable arm that
-    has no traffic at 100 %.
+    has no traffic because the candidate has it all.
     """
     return tuple(
         verdict
         for verdict in case.observed.verdicts
-        if not _idle_at_full(case, verdict.comparative)
+        if not (verdict.comparative and _alone(case, verdict.segment))
         and (verdict.segment is None or case.progress.exposure.of(verdict.segment) > 0)
     )
 
 
 def approval(case: Case, role: str, stage: Stage) -> Decision | None:
-    """The newest valid approval of a role for a stage of the present candidate and plan."""
+    """The newest valid approval of a role for a stage: bound to release, candidate, plan and stage, all of them (S2)."""
     candidate, plan = case.progress.candidate, case.plan
     if candidate is None or plan is None:
         return None
+    plan_digest = plan.digest
     fitting = [
         decision
         for decision in case.decisions(Action.APPROVE)
         if decision.role == role
+        and decision.release_uid == case.release.uid
         and decision.digest == candidate.digest
-        and decision.plan_digest == plan.digest
-        and decision.stage in (None, stage.name)
+        and decision.plan_digest == plan_digest
+        and decision.stage == stage.name
     ]
     return fitting[-1] if fitting else None
 
 
 def promote_decision(case: Case) -> Decision | None:
-    """A person's Promote for the stage that the candidate is in now."""
+    """A person's Promote for this candidate and the stage that it is in now."""
     candidate, stage = case.progress.candidate, case.stage
     if candidate is None or stage is None:
         return None
     fitting = [
         decision
-        for decision in case.decisions(Action.PROMOTE, digest=candidate.digest)
-        if decision.stage in (None, stage.name)
+        for decision in case.decisions(Action.PROMOTE)
+        if decision.digest == candidate.digest and decision.stage in (None, stage.name)
     ]
     return fitting[-1] if fitting else None
 
 
-def _idle_at_full(case: Case, comparative: bool) -> bool:
-    return comparative and case.progress.exposure.of(REST) == 1000
+def _stage_gates(case: Case) -> tuple[Gate, ...]:
+    return tuple(gate for gate in case.plan.gates if Phase.STAGE in gate.phases) if case.plan else ()
+
+
+def _to_be_judged(case: Case) -> Iterator[tuple[Gate, str | None]]:
+    """Each gate of the stages, in each segment that sees the candidate where the gate is judged per segment."""
+    shown = tuple(segment for segment, share in case.progress.exposure.shares if share)
+    for gate in _stage_gates(case):
+        for segment in shown if gate.scope is Scope.SEGMENT else (None,):
+            if not (gate.comparative and _alone(case, segment)):
+                yield gate, segment
+
+
+def _alone(case: Case, segment: str | None) -> bool:
+    """Whether the candidate has all traffic (of one segment), so that stable has none to compare with."""
+    shares = case.progress.exposure.shares
+    if segment is not None:
+        return case.progress.exposure.of(segment) == FULL_PERMILLE
+    return bool(shares) and all(share == FULL_PERMILLE for _, share in shares)
+
+
+def _current(case: Case, moment: datetime) -> bool:
+    """Whether `moment` is at most the freshness limit away; a time in the future says that clocks disagree."""
+    limit = case.plan.limits.fresh_s if case.plan else 0
+    return abs((case.now - moment).total_seconds()) <= limit

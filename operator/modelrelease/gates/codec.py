@@ -7,6 +7,7 @@ The types of the fields say how to read them back. pickle was rejected: a record
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
+from enum import Enum
 from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -18,6 +19,8 @@ _KIND = "is"
 def encode(value: object) -> object:
     """Write a state down. Raises TypeError for what a state may not hold."""
     match value:
+        case Enum():
+            return value.value
         case None | bool() | int() | str():
             return value
         case float():
@@ -41,6 +44,8 @@ def decode(written: object, hint: Any) -> Any:
         return _decode_tuple(written, get_args(hint))
     if hint is float:
         return float.fromhex(_as(written, str))
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint(written)
     if hint is datetime:
         return datetime.fromisoformat(_as(written, str))
     if isinstance(hint, type) and is_dataclass(hint):

@@ -25,6 +25,9 @@ BURN_IN_WINDOWS = 12
 BURN_IN_EVENTS = 100.0
 """Windows, and events per arm that takes part, before a mean is judged."""
 
+OWN_VARIANCE_CHANGES = 20
+"""How often the candidate's figure must have moved before its variance is believed without stable's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Noise:
@@ -52,7 +55,10 @@ SILENT = Noise()
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Windows, Σh, the weighted mean of D, Σh(D − mean)², and Σh at the end of the burn-in, which sets the prior."""
+    """Windows, Σh, the weighted mean of D, Σh(D − mean)², and Σh at the end of the burn-in, which sets the prior.
+
+    `last`: the candidate's newest figure; `changes`: how often it differed from the one before.
+    """
 
     windows: int = 0
     weight: float = 0.0
@@ -60,8 +66,10 @@ class Moments:
     squares: float = 0.0
     burn_in_weight: float = 0.0
     noise: Noise = SILENT
+    last: float | None = None
+    changes: int = 0
 
-    def add(self, value: float, h: float) -> "Moments":
+    def add(self, value: float, h: float, figure: float | None = None) -> "Moments":
         """The moments with one more window (West 1979: stable where squares of large means would cancel)."""
         weight = self.weight + h
         delta = value - self.mean
@@ -69,7 +77,8 @@ class Moments:
         windows = self.windows + 1
         squares = self.squares + h * delta * (value - mean)
         burn_in_weight = weight if windows <= BURN_IN_WINDOWS else self.burn_in_weight
-        return Moments(windows, weight, mean, squares, burn_in_weight, self.noise)
+        changes = self.changes + (self.last is not None and figure != self.last)
+        return Moments(windows, weight, mean, squares, burn_in_weight, self.noise, figure, changes)
 
     @property
     def information(self) -> float:
@@ -78,13 +87,15 @@ class Moments:
 
     @property
     def spread(self) -> float:
-        """Σh(D − mean)², but at least what stable's variance would make of it.
+        """Σh(D − mean)², and early on at least what stable's variance would make of it.
 
         A small canary that has not yet had its first rare event shows no variance at all, and would be judged on that.
+        Stable's variance is an upper guess, because it holds shared drift too; so it serves only until the candidate
+        has moved often enough by itself.
         """
-        return max(
-            self.squares, self.noise.squares / self.noise.steps * (self.windows - 1) if self.noise.steps else 0.0
-        )
+        if not self.noise.steps or self.changes >= OWN_VARIANCE_CHANGES:
+            return self.squares
+        return max(self.squares, self.noise.squares / self.noise.steps * (self.windows - 1))
 
     def log_e_above(self, limit: float) -> float:
         """The log E-value against mean ≤ limit."""
@@ -124,13 +135,13 @@ class Contrast:
     def update(self, seen: Moments, candidate: Tally, stable: Tally, per: float, segment: str) -> Moments:
         """The moments with one window more; unchanged when an arm that this contrast needs has nothing to say."""
         x_c, x_s = self._figure(candidate, per), self._figure(stable, per)
-        if x_s is not None:
+        if x_s is not None and not self.log:
             seen = replace(seen, noise=seen.noise.add(segment, x_s, stable.total))
         if x_c is None or (self.b and x_s is None):
             return seen
         value = self.a * x_c + (self.b * x_s if self.b and x_s is not None else 0.0)
         inverse = self.a**2 / candidate.total + (self.b**2 / stable.total if self.b else 0.0)
-        return seen.add(value, 1 / inverse)
+        return seen.add(value, 1 / inverse, x_c)
 
     def finding(self, moments: Moments, threshold: float, sure: str) -> str:
         """What is known once the demand is refuted."""

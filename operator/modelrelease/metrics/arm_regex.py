@@ -27,6 +27,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+_EXACT = re.compile(r"\{\d+\}")
 _REPEATABLE = ("escape", "set", "any", "literal")
 
 
@@ -42,7 +43,7 @@ def check(pattern: str, field: str) -> None:
         if kind == "repeat":
             if previous not in _REPEATABLE:
                 raise TemplateError(field, "only a single character or set may be repeated here", position=position)
-            repeats += 1
+            repeats += _EXACT.fullmatch(found.group()) is None
         bars += kind == "bar"
         depth += (kind == "open") - (kind == "close")
         if depth < 0:

@@ -17,10 +17,25 @@ from modelrelease.metrics.promql import LABEL_NAME, METRIC_NAME, TemplateError
 PER_RULE = frozenset({"rule", "ruleIndex", "segment", "backendIndex"})
 """Placeholders that differ between the rules of one route; a gate that uses one is counted per segment."""
 
-PLACEHOLDERS = PER_RULE | {"namespace", "release", "route", "service", "port", "revision", "version", "digest", "model"}
+PLACEHOLDERS = PER_RULE | {
+    "namespace",
+    "release",
+    "route",
+    "service",
+    "serviceNamespace",
+    "port",
+    "revision",
+    "version",
+    "digest",
+    "model",
+}
 """All placeholders, written `${name}` in matcher values."""
 
+_SEPARATORS = re.compile(r"[-.]+")
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}?")
+MAY_BE_EMPTY = frozenset({"segment"})
+"""The segment of the rule itself is empty, and an empty value matches series without that label."""
+
 _POSITIVE = (MatchOp.EQUAL, MatchOp.REGEX)
 
 
@@ -146,7 +161,7 @@ def _slot(matcher: Matcher, values: Mapping[str, str], field: str) -> Slot:
     if LABEL_NAME.fullmatch(matcher.label) is None or matcher.label == "__name__":
         raise TemplateError(field, f"{matcher.label!r} cannot be matched on; write a label name")
     regex = matcher.op in (MatchOp.REGEX, MatchOp.NOT_REGEX)
-    filled = fill(matcher.value, values, field, escape=promql.regex_escape if regex else str)
+    filled = fill(matcher.value, values, field, escape=_name_regex if regex else str)
     variable = filled != matcher.value or _PLACEHOLDER.search(matcher.value) is not None
     if regex and variable and matcher.op in _POSITIVE:
         arm_regex.check(matcher.value, field)
@@ -164,11 +179,19 @@ def fill(text: str, values: Mapping[str, str], field: str, *, escape: Callable[[
             known = ", ".join(sorted(PLACEHOLDERS))
             raise TemplateError(field, f"unknown placeholder ${{{name}}}; known are {known}", position=at)
         value = values.get(name, "")
-        if not value:
+        if not value and name not in MAY_BE_EMPTY:
             raise TemplateError(field, f"${{{name}}} has no value for this release", position=at)
         return escape(value)
 
     return _PLACEHOLDER.sub(one, text)
+
+
+def _name_regex(name: str) -> str:
+    """A name inside a regex. Gateways that build one name from several (Traefik) write `.` and `--` as one `-`."""
+    pieces = _SEPARATORS.split(name)
+    if pieces == name.split("-"):
+        return promql.regex_escape(name)
+    return "[-.]+".join(map(promql.regex_escape, pieces))
 
 
 def _refuse_loose_placeholders(query: str, matchers: list[Matcher], field: str) -> None:

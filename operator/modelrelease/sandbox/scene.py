@@ -43,7 +43,9 @@ def project_folder(name: str) -> Path:
 
 def install(sandbox: Sandbox) -> None:
     """Install CRDs, RBAC and admission policies as on a real cluster, except what would need a kubelet to run."""
-    docs: list[Mapping[str, Any]] = [doc for file in sorted(project_folder("crds").glob("*.yaml")) for doc in _load(file)]
+    docs: list[Mapping[str, Any]] = [
+        doc for file in sorted(project_folder("crds").glob("*.yaml")) for doc in _load(file)
+    ]
     sandbox.apply(docs)
     files = sorted(project_folder("manifests").rglob("*.yaml"))
     skipped = ("Kustomization", "Deployment", "NetworkPolicy")
@@ -84,7 +86,9 @@ class Scene:
         """Start a version of the model behind a Service of its own, `<name>-<version>`."""
         service = self.sandbox.service(self.namespace, f"{self.name}-{version}", ready=ready)
         self.services[version] = service
-        self.models[version] = self.sandbox.model_server(service, name=version, seed=seed, job="models", labels=None, **behaviour)
+        self.models[version] = self.sandbox.model_server(
+            service, name=version, seed=seed, job="models", labels=None, **behaviour
+        )
         return self.models[version]
 
     def route(self, version: str, *, rule: str = "chat") -> Json:
@@ -231,7 +235,12 @@ def fast_stages(seconds: int = 4, samples: int = 5) -> list[Json]:
     """The R14 path in seconds instead of hours."""
     timing = {"minDuration": f"{seconds}s", "minSamples": samples}
     return [
-        {"name": "pilot", "exposure": [{"segment": "low-criticality", "percent": "1"}], "minDuration": f"{seconds}s", "minSamples": 1},
+        {
+            "name": "pilot",
+            "exposure": [{"segment": "low-criticality", "percent": "1"}],
+            "minDuration": f"{seconds}s",
+            "minSamples": 1,
+        },
         {"name": "mixed", "exposure": [{"percent": "5"}], **timing},
         {"name": "broad", "exposure": [{"percent": "20"}], **timing},
         {"name": "full", "exposure": [{"percent": "100"}], "minDuration": "1s", "require": "NoHarm"},
