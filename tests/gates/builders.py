@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from modelrelease.domain.evidence import Evidence, Problem, Stratum, Tally
@@ -63,7 +63,7 @@ def stratum(
     return Stratum(start, start + timedelta(seconds=TICK_S), Tally(*candidate), Tally(*stable), segment)
 
 
-def histogram(tick: int, candidate: dict[float, float], stable: dict[float, float] | None = None) -> Stratum:
+def histogram(tick: int, candidate: Mapping[float, float], stable: Mapping[float, float] | None = None) -> Stratum:
     """Each arm as bucket bound → events in that bucket alone; the infinite bucket is added when missing."""
     start = T0 + timedelta(seconds=tick * TICK_S)
     end = start + timedelta(seconds=TICK_S)
@@ -113,7 +113,7 @@ def bursty(rng: random.Random, mean: float, size: float) -> int:
     return sum(1 + int(math.log(1 - rng.random()) / math.log(1 - 1 / size)) for _ in range(bursts))
 
 
-def _histogram(arm: dict[float, float]) -> Tally:
+def _histogram(arm: Mapping[float, float]) -> Tally:
     if not arm:
         return Tally()
     running, buckets = 0.0, []

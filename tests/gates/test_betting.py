@@ -3,14 +3,16 @@
 import math
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.gates.builders import bursty
 
 from modelrelease.gates.betting import Null, against_difference, against_ratio
 from modelrelease.gates.counts import Counts
+from modelrelease.gates.sequences import log_mean_exp
+from tests.gates.builders import bursty
 
 windows = st.builds(
     Counts,
@@ -99,22 +101,26 @@ def test_equal_shares_never_gain_against_an_allowed_ratio(window: Counts) -> Non
     assert test.log_e(test.update(test.start(), equal)) <= 0
 
 
-@given(st.lists(windows, max_size=6), st.floats(0, 6))
-def test_capital_falls_as_the_null_rises_so_that_the_bound_covers(played: list[Counts], threshold: float) -> None:
-    test = against_ratio(1.0)
-    state = test.start()
-    for window in played:
-        state = test.update(state, window)
-    refuted = test.highest_refuted(state, threshold)
-    if refuted is not None:
-        assert refuted.ratio >= 1.0
-        again = against_ratio(refuted.ratio)
-        other = again.start()
+@given(st.lists(windows, max_size=6))
+def test_capital_falls_as_the_null_rises_so_that_the_bound_covers(played: list[Counts]) -> None:
+    for test in (against_ratio(1.0), against_difference(0.01)):
+        state = test.start()
         for window in played:
-            other = again.update(other, window)
-        assert again.highest_refuted(other, threshold + 1e-9) is not None or math.isclose(
-            again.log_e(other), threshold, abs_tol=5
-        )
+            state = test.update(state, window)
+        width = len(state.ladder) // len(test.ladder)
+        rungs = [log_mean_exp(state.ladder[at : at + width]) for at in range(0, len(state.ladder), width)]
+        assert all(lower >= higher - 1e-9 for lower, higher in pairwise(rungs))
+
+
+def test_the_highest_refuted_null_is_below_the_true_ratio() -> None:
+    rng, test = random.Random(8), against_ratio(1.0)
+    state = test.start()
+    for _ in range(150):
+        state = test.update(state, Counts(100, bursty(rng, 5, 1), 900, bursty(rng, 9, 1)))
+    found = test.highest_refuted(state, math.log(100))
+    assert found is not None
+    assert 3 <= found.ratio <= 5
+    assert test.highest_refuted(test.start(), math.log(100)) is None
 
 
 def test_a_null_allows_what_it_says() -> None:

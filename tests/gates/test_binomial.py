@@ -13,7 +13,16 @@ THREE_GATES = math.log(3 / 0.01)
 
 @pytest.mark.parametrize(
     ("bad", "of", "reverts"),
-    [(5, 10, True), (4, 6, True), (5, 8, True), (6, 14, True), (3, 3, True), (2, 2, False), (3, 6, False), (1, 1, False)],
+    [
+        (5, 10, True),
+        (4, 6, True),
+        (5, 8, True),
+        (6, 14, True),
+        (3, 3, True),
+        (2, 2, False),
+        (3, 6, False),
+        (1, 1, False),
+    ],
 )
 def test_a_broken_candidate_is_seen_within_ten_requests(bad: int, of: int, reverts: bool) -> None:
     assert (Binomial(0.05, above=True).log_e(Trials(of, bad)) >= THREE_GATES) is reverts

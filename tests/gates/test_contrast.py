@@ -2,24 +2,26 @@
 
 import math
 import random
+from collections.abc import Iterator
 
 import pytest
-from tests.gates.builders import COST, SCORE, gate, judged, stratum, under
 
-from modelrelease.domain.evidence import Cause
+from modelrelease.domain.evidence import Cause, Stratum
 from modelrelease.domain.gate import Absolute, AgainstStable, Kind
 from modelrelease.domain.verdict import Outcome
 from modelrelease.gates.contrast import Moments
+from tests.gates.builders import COST, SCORE, gate, judged, stratum, under
 
 
-def _scores(candidate: float, stable: float, ticks: int = 40, n_c: int = 20, n_s: int = 80, seed: int = 1):
+def _scores(
+    candidate: float, stable: float, ticks: int = 40, n_c: int = 20, n_s: int = 80, seed: int = 1
+) -> Iterator[Stratum]:
     rng = random.Random(seed)
     for tick in range(ticks):
         shared = 0.05 * math.sin(tick / 8)
-        arms = [
-            (n, sum(rng.gauss(mean + shared, 0.1) for _ in range(n))) for n, mean in ((n_c, candidate), (n_s, stable))
-        ]
-        yield stratum(tick, *arms)
+        arm_c = (n_c, sum(rng.gauss(candidate + shared, 0.1) for _ in range(n_c)))
+        arm_s = (n_s, sum(rng.gauss(stable + shared, 0.1) for _ in range(n_s)))
+        yield stratum(tick, arm_c, arm_s)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,11 @@ def test_a_canary_without_its_first_rare_event_is_judged_by_stables_variance() -
     of = gate(SCORE, AgainstStable(max_difference="0"), kind=Kind.QUALITY)
     for _ in range(60):
         strata = [
-            stratum(tick, (10, sum(rng.random() < 0.01 for _ in range(10))), (500, sum(rng.random() < 0.01 for _ in range(500))))
+            stratum(
+                tick,
+                (10, sum(rng.random() < 0.01 for _ in range(10))),
+                (500, sum(rng.random() < 0.01 for _ in range(500))),
+            )
             for tick in range(25)
         ]
         wrong += judged(of, strata).outcome is Outcome.REVERT
@@ -97,7 +103,7 @@ def test_constant_windows_are_certain_and_not_a_division_by_zero() -> None:
     assert judged(of, [stratum(tick, (1000, 0.4)) for tick in range(20)]).outcome is Outcome.UNDECIDED
 
 
-def _costs(factor: float, ticks: int = 40, booked_every: int = 1):
+def _costs(factor: float, ticks: int = 40, booked_every: int = 1) -> Iterator[Stratum]:
     rng, late = random.Random(9), [0.0, 0.0]
     for tick in range(ticks):
         price = 0.0004 * (1 + 0.3 * math.sin(tick / 5))

@@ -9,6 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from modelrelease.domain.canonical import canonical
+from modelrelease.domain.evidence import Cause, Problem, Stratum
+from modelrelease.domain.gate import Absolute, AgainstStable, Gate, Scope
+from modelrelease.domain.verdict import Outcome
+from modelrelease.gates import judge
+from modelrelease.gates.state import GateState
 from tests.gates.builders import (
     COST,
     LATENCY,
@@ -25,13 +32,6 @@ from tests.gates.builders import (
     stratum,
     under,
 )
-
-from modelrelease.domain.canonical import canonical
-from modelrelease.domain.evidence import Cause, Problem, Stratum
-from modelrelease.domain.gate import Absolute, AgainstStable, Gate, Scope
-from modelrelease.domain.verdict import Outcome
-from modelrelease.gates import judge
-from modelrelease.gates.state import GateState
 
 BAD = [stratum(tick, (20, 10), (80, 1)) for tick in range(8)]
 GOOD = [stratum(tick, (100, 1), (400, 4)) for tick in range(200)]
@@ -105,14 +105,16 @@ def test_a_revert_stays_through_good_numbers_silence_and_broken_numbers() -> Non
 
 
 def test_a_revert_needs_no_minimum_of_events() -> None:
-    assert judged(gate(rule=under("0.05")), BAD[:1], settings=replace(SETTINGS, min_events=500)).outcome is Outcome.REVERT
+    assert (
+        judged(gate(rule=under("0.05")), BAD[:1], settings=replace(SETTINGS, min_events=500)).outcome is Outcome.REVERT
+    )
 
 
 def test_a_pass_is_judged_at_the_moment() -> None:
     of = gate()
-    worse = [stratum(200 + tick, (100, 2), (400, 4)) for tick in range(60)]
-    assert judged(of, GOOD[:120]).outcome is Outcome.PASS
-    assert judged(of, [*GOOD[:120], *worse]).outcome is Outcome.UNDECIDED
+    worse = [stratum(200 + tick, (100, 2), (400, 4)) for tick in range(100)]
+    assert judged(of, GOOD).outcome is Outcome.PASS
+    assert judged(of, [*GOOD, *worse]).outcome is Outcome.UNDECIDED
 
 
 def test_more_gates_need_more_evidence() -> None:
@@ -184,6 +186,29 @@ def test_a_range_that_is_read_again_is_not_counted_again() -> None:
     of = gate()
     once, twice = folded(of, evidence(*GOOD)), folded(of, evidence(*GOOD), evidence(*GOOD[100:]))
     assert once == twice
+
+
+def test_a_state_is_never_judged_by_another_rule() -> None:
+    """A likelihood ratio against 2.0 would pass too easily for 1.5."""
+    loose, tight = gate(rule=AgainstStable(max_ratio="2")), gate(rule=AgainstStable(max_ratio="1.5"))
+    state = folded(loose, evidence(*GOOD))
+    assert ask(loose, state).outcome is Outcome.PASS
+    assert ask(tight, state).cause is Cause.MISSING
+    anew = judge.fold(tight, state, evidence(*GOOD[:3]))
+    assert anew == folded(tight, evidence(*GOOD[:3]))
+
+
+def test_windows_are_compared_only_once_they_are_long_enough() -> None:
+    of, settings = gate(), replace(SETTINGS, window_s=20)
+    state = folded(of, evidence(*BAD[:3]), settings=settings)
+    assert dict(ask(of, state).numbers)["n_c"] == 0
+    assert dict(ask(of, judge.fold(of, state, evidence(BAD[3]))).numbers)["n_c"] == 80
+    by_hand = [replace(stratum(tick, (80, 40), (320, 4)), end=BAD[tick + 3].end) for tick in (0, 4)]
+    assert folded(of, evidence(*BAD), settings=settings).tracks == folded(of, evidence(*by_hand)).tracks
+
+
+def test_a_plain_bound_does_not_wait_for_long_windows() -> None:
+    assert judged(gate(rule=under("0.05")), BAD[:1], settings=replace(SETTINGS, window_s=300)).outcome is Outcome.REVERT
 
 
 counts = st.tuples(st.integers(0, 200), st.integers(0, 20)).map(lambda pair: (max(pair), min(pair)))

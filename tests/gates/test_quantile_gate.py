@@ -1,9 +1,9 @@
 import pytest
-from tests.gates.builders import LATENCY, ask, evidence, folded, gate, histogram, judged, under
 
 from modelrelease.domain.evidence import Cause
 from modelrelease.domain.gate import Absolute, AgainstStable
 from modelrelease.domain.verdict import Outcome
+from tests.gates.builders import LATENCY, ask, evidence, folded, gate, histogram, judged, under
 
 STABLE = {0.1: 700, 0.5: 250, 1.0: 49, 2.5: 1}
 SAME = {0.1: 70, 0.5: 25, 1.0: 5}
@@ -50,12 +50,14 @@ def test_stables_quantile_is_frozen_before_anything_is_compared() -> None:
 
 def test_a_share_of_slow_requests_like_stables_passes() -> None:
     of = gate(LATENCY, AgainstStable(max_ratio="1.5"))
-    verdict = judged(of, [histogram(tick, {**SAME, 2.5: 0}, STABLE) for tick in range(60)])
+    verdict = judged(of, [histogram(tick, {**SAME, 2.5: 0}, STABLE) for tick in range(200)])
     assert verdict.outcome is Outcome.PASS
 
 
 def test_a_quantile_above_all_buckets_is_refused() -> None:
-    verdict = judged(gate(LATENCY, AgainstStable(max_ratio="1.5")), [histogram(0, {0.1: 5}, {0.1: 800, float("inf"): 200})])
+    verdict = judged(
+        gate(LATENCY, AgainstStable(max_ratio="1.5")), [histogram(0, {0.1: 5}, {0.1: 800, float("inf"): 200})]
+    )
     assert verdict.cause is Cause.BROKEN
     assert "p95 lies above the largest bucket; bounds that exist: 0.1, +Inf" in verdict.sentence
 

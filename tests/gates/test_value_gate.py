@@ -2,12 +2,12 @@ import math
 from datetime import timedelta
 
 import pytest
-from tests.gates.builders import SETTINGS, T0, VALUE, ask, evidence, folded, gate, under
 
 from modelrelease.domain.evidence import Cause, Evidence
 from modelrelease.domain.gate import Absolute, AgainstStable, Scope
 from modelrelease.domain.verdict import Outcome
 from modelrelease.gates.judge import JudgeSettings
+from tests.gates.builders import SETTINGS, T0, VALUE, ask, evidence, folded, gate, under
 
 
 def _samples(*values: float) -> list[Evidence]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
+import pytest
+
 from modelrelease.domain.evidence import Cause, Evidence, SplitCount, Stratum, Tally
-from modelrelease.domain.gate import Matcher, MatchOp
+from modelrelease.domain.gate import Cost, Gate, Matcher, MatchOp, Mean, Series
 from modelrelease.metrics.answers import Failed
 from modelrelease.metrics.collector import Collector
 from modelrelease.metrics.source import SourceSettings
@@ -48,6 +50,7 @@ async def one(collector: Collector, at_s: float, key: str = "shop/chat") -> Tick
 
 async def test_what_was_counted_before_the_rollout_is_baseline_and_a_new_series_counts_from_zero() -> None:
     prometheus = MemoryPrometheus()
+    scrape(prometheus, -8, stable=900)
     scrape(prometheus, -3, stable=1000)
     scrape(prometheus, 2, stable=1100, candidate=20)
     collector = Collector(SETTINGS, prometheus)
@@ -108,13 +111,14 @@ async def test_many_releases_share_a_query_and_get_their_own_series() -> None:
     for number in range(40):
         key = f"team-{number}/chat"
         labels = {"namespace": f"team-{number}", "code": "200"}
-        prometheus.put("requests_total", START_S + 2, number, service="chat-v2", **labels)
-        prometheus.put("requests_total", START_S + 2, 1000, service="chat-v1", **labels)
+        for at_s, done in ((-8, 0), (2, number)):
+            prometheus.put("requests_total", START_S + at_s, done, service="chat-v2", **labels)
+            prometheus.put("requests_total", START_S + at_s, 100 * done, service="chat-v1", **labels)
         collector.subscribe(subscription(ratio_gate(rule=absolute()), key=key))
     ticks = await collector.collect(after(3))
     assert len(prometheus.asked) == 2
     for number in range(1, 40):
-        assert sums(ticks[f"team-{number}/chat"].evidence[0].strata) == (Tally(number), Tally(1000))
+        assert sums(ticks[f"team-{number}/chat"].evidence[0].strata) == (Tally(number), Tally(100 * number))
 
 
 async def test_a_refused_batch_is_halved_until_only_the_one_at_fault_fails() -> None:
@@ -180,7 +184,8 @@ async def test_a_gate_with_rule_placeholders_is_counted_per_segment() -> None:
     for rule, count in (("0", 5), ("1", 50)):
         for service in ("chat-v1", "chat-v2"):
             labels = {"namespace": "shop", "service": service, "rule": rule, "code": "200"}
-            prometheus.put("requests_total", START_S + 2, count, **labels)
+            prometheus.put("requests_total", START_S, 1000, **labels)
+            prometheus.put("requests_total", START_S + 2, 1000 + count, **labels)
     places = (place("vip", rule_index="0"), place("*", rule_index="1"))
     gate = ratio_gate(arm=arm)
     collector = Collector(SETTINGS, prometheus)
@@ -266,8 +271,9 @@ async def test_histograms_give_buckets_per_arm() -> None:
 
 async def test_unequal_bucket_layouts_are_broken() -> None:
     prometheus = MemoryPrometheus()
-    buckets(prometheus, 2, "chat-v1", {"0.1": 6, "+Inf": 14})
-    buckets(prometheus, 2, "chat-v2", {"0.2": 6, "+Inf": 14})
+    for at_s in (-8, 2):
+        buckets(prometheus, at_s, "chat-v1", {"0.1": 6, "+Inf": 14 + at_s})
+        buckets(prometheus, at_s, "chat-v2", {"0.2": 6, "+Inf": 14 + at_s})
     collector = Collector(SETTINGS, prometheus)
     collector.subscribe(subscription(latency_gate()))
     evidence = (await one(collector, 3)).evidence[0]
@@ -300,3 +306,64 @@ async def test_another_generation_starts_anew() -> None:
     assert (await one(collector, 5)).evidence[0].strata == first
     collector.unsubscribe("shop/chat")
     assert await collector.collect(after(6)) == {}
+
+
+async def test_series_first_seen_when_prometheus_comes_back_are_not_taken_for_new() -> None:
+    prometheus = MemoryPrometheus()
+    for at_s in (100, 105, 110):
+        scrape(prometheus, at_s, stable=50_000 + at_s, candidate=10 + at_s)
+    prometheus.put("requests_total", START_S + 110, 3, namespace="shop", service="chat-v2", code="503")
+    collector = Collector(SETTINGS, prometheus)
+    collector.subscribe(subscription(ratio_gate()))
+    candidate, stable = sums((await one(collector, 111)).evidence[0].strata)
+    assert (candidate.total, candidate.bad) == (13, 4)
+    assert (stable.total, stable.bad) == (10, 1)
+
+
+async def test_a_candidate_that_should_show_events_by_now_and_shows_none_is_missing() -> None:
+    prometheus = MemoryPrometheus()
+    answers = ratio_gate("wrong", metric="answers_total")
+    labels = {"namespace": "shop", "service": "chat-v1", "code": "200"}
+    for at_s, done in ((-8, 0), (2, 400), (7, 1000)):
+        scrape(prometheus, at_s, stable=done, candidate=done / 10)
+        prometheus.put("answers_total", START_S + at_s, done, **labels)
+    collector = Collector(SETTINGS, prometheus)
+    collector.subscribe(subscription(answers, requests=ratio_gate()))
+    evidence = (await one(collector, 8)).evidence[0]
+    assert cause_of(evidence) is Cause.MISSING
+    assert evidence.problem is not None
+    assert "about 100 events likely" in evidence.problem.message
+
+
+@pytest.mark.parametrize("kind", [Cost, Mean])
+async def test_cost_or_score_that_is_not_exposed_is_missing_and_not_zero(kind: type[Cost] | type[Mean]) -> None:
+    prometheus = MemoryPrometheus()
+    scrape(prometheus, -3, stable=1000, candidate=0)
+    scrape(prometheus, 2, stable=1100, candidate=10)
+    collector = Collector(SETTINGS, prometheus)
+    metric = kind(Series("cost_total"), Series("requests_total"))
+    collector.subscribe(subscription(Gate("cost", metric, absolute(), BY_SERVICE)))
+    evidence = (await one(collector, 3)).evidence[0]
+    assert cause_of(evidence) is Cause.MISSING
+    assert evidence.problem is not None
+    assert "cost_total" in evidence.problem.message
+
+
+async def test_history_that_is_too_long_for_one_collection_is_read_in_several() -> None:
+    prometheus = MemoryPrometheus()
+    for at_s in range(-300, 400_000, 600):
+        scrape(prometheus, at_s, stable=1000 + at_s, candidate=1000 + at_s)
+    collector = Collector(SourceSettings("default", "http://prometheus", tick_s=5, scrape_interval_s=300), prometheus)
+    for number in range(3):
+        collector.subscribe(subscription(ratio_gate(), key=f"shop/{number}", fresh_s=1000))
+    folded: list[Stratum] = []
+    for count in range(20):
+        evidence = (await one(collector, 400_000 + count, "shop/1")).evidence[0]
+        folded += evidence.strata
+        if evidence.problem is None:
+            break
+        assert cause_of(evidence) is Cause.SOURCE_DOWN
+        assert "reading the history" in evidence.problem.message
+    assert evidence.problem is None
+    assert count > 0
+    assert sums(folded)[0].total == sums(folded)[1].total == 399_900 + 300

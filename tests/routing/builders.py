@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from tests.routing.applier import apply
-
 from modelrelease.domain.exposure import REST, Exposure
 from modelrelease.domain.release import Release
 from modelrelease.domain.traffic import GatewayRef, HeaderMatch, RouteRef, Segment, Target, Traffic
 from modelrelease.domain.unit import Backend, UnitRef
 from modelrelease.routing.httproute import HTTPRouteRouter
 from modelrelease.routing.protocol import Change, Guard, Refusal, Unchanged
+from tests.routing.applier import apply
 
 Json = dict[str, Any]
 

@@ -6,6 +6,11 @@ import copy
 from dataclasses import replace
 
 import pytest
+
+from modelrelease.domain.traffic import HeaderMatch, RouteRef, Segment, Target
+from modelrelease.domain.unit import Backend, UnitRef
+from modelrelease.routing.protocol import JSON_PATCH, Change, ChangeKind, Guard, Refusal, Unchanged
+from modelrelease.routing.rules import prefix, segment_rule
 from tests.routing.applier import Conflicted, apply
 from tests.routing.builders import (
     CANDIDATE,
@@ -13,6 +18,7 @@ from tests.routing.builders import (
     HEADER,
     LOW,
     STABLE,
+    Json,
     adopted,
     change,
     changed,
@@ -30,13 +36,8 @@ from tests.routing.builders import (
     weights,
 )
 
-from modelrelease.domain.traffic import HeaderMatch, RouteRef, Segment, Target
-from modelrelease.domain.unit import Backend, UnitRef
-from modelrelease.routing.protocol import JSON_PATCH, Change, ChangeKind, Guard, Refusal, Unchanged
-from modelrelease.routing.rules import prefix, segment_rule
 
-
-def refusal(obj: dict | None, of: object, target: Target, guard: Guard = Guard.LAYOUT) -> Refusal:
+def refusal(obj: Json | None, of: object, target: Target, guard: Guard = Guard.LAYOUT) -> Refusal:
     found = change(obj, of, target, guard)  # type: ignore[arg-type]
     assert isinstance(found, Refusal), found
     return found
@@ -193,7 +194,7 @@ def test_a_segment_that_would_take_requests_from_another_rule_is_refused() -> No
         pytest.param(rule("other", ref("other"), headers={"a": "1", "b": "2"}), id="more headers win anyway"),
     ],
 )
-def test_a_segment_that_takes_nothing_from_another_rule_is_laid_out(harmless: dict) -> None:
+def test_a_segment_that_takes_nothing_from_another_rule_is_laid_out(harmless: Json) -> None:
     assert "chat--low" in rules_by_name(laid_out(release(LOW), adopted(harmless)))
 
 
@@ -272,6 +273,13 @@ def test_a_layout_promotes_nobody() -> None:
     assert weights(promoted) == [1000]
 
 
+def test_a_layout_promotes_no_prompt_either() -> None:
+    of, prompt = release(), unit(2, backend="chat-v1")
+    split = Target(STABLE, prompt, two_arms(200).exposure)
+    obj = changed(changed(adopted(), of, Target(STABLE, prompt), Guard.LAYOUT), of, split, Guard.RAISE)
+    assert refusal(obj, of, Target(prompt)).reason == "WouldRaise"
+
+
 def test_a_layout_gives_back_to_base_what_somebody_else_put_in() -> None:
     of = release()
     obj = changed(adopted(), of, Target(STABLE), Guard.LAYOUT)
@@ -294,6 +302,26 @@ def test_a_rule_that_left_the_spec_is_let_go_to_base() -> None:
     assert weights(after, "beta") == [1000]
     assert "filters" not in rules_by_name(after)["beta"]["backendRefs"][0]
     assert isinstance(change(after, release(), two_arms(100), Guard.LOWER), Unchanged)
+
+
+def test_a_rule_that_left_the_spec_takes_its_segment_rules_along_and_needs_no_header_to_be_found() -> None:
+    before = release(LOW, rules=("chat", "beta"))
+    obj = raised(before, two_arms(200, low=200), adopted(rule("beta", ref("chat-v1"), path="/beta")))
+    for each in rules_by_name(obj)["beta"]["backendRefs"]:
+        del each["filters"]
+    after = changed(obj, release(LOW), two_arms(100, low=100), Guard.LOWER)
+    assert [each["name"] for each in after["spec"]["rules"]] == ["chat--low", "chat", "beta"]
+    assert [each["name"] for each in rules_by_name(after)["beta"]["backendRefs"]] == ["chat-v1"]
+
+
+@pytest.mark.parametrize("guard", [Guard.RAISE, Guard.LAYOUT])
+def test_a_copy_that_somebody_makes_of_a_rule_is_let_go_to_base(guard: Guard) -> None:
+    of = release()
+    obj = raised(of, two_arms(200))
+    obj["spec"]["rules"].append({**copy.deepcopy(obj["spec"]["rules"][0]), "name": "copy"})
+    after = changed(obj, of, two_arms(200), guard)
+    assert (weights(after), weights(after, "copy")) == ([800, 200], [1000])
+    assert isinstance(change(after, of, two_arms(200), guard), Unchanged)
 
 
 def test_segments_that_left_the_spec_lose_their_rules() -> None:

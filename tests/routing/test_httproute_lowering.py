@@ -5,6 +5,10 @@ from __future__ import annotations
 import copy
 
 import pytest
+
+from modelrelease.domain.traffic import Target
+from modelrelease.routing import marks
+from modelrelease.routing.protocol import Change, Guard, Refusal, Unchanged
 from tests.routing.applier import Failed, apply
 from tests.routing.builders import (
     CANDIDATE,
@@ -27,10 +31,6 @@ from tests.routing.builders import (
     two_arms,
     weights,
 )
-
-from modelrelease.domain.traffic import Target
-from modelrelease.routing import marks
-from modelrelease.routing.protocol import Change, Guard, Refusal, Unchanged
 
 OF = release(LOW)
 BACK = Target(STABLE, CANDIDATE, stopped=CANDIDATE.digest, holder="process-1")

@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
+from modelrelease.domain.exposure import uniform
+from modelrelease.domain.traffic import Acceptance, HeaderMatch, RouteRef, Segment, Target, Traffic
+from modelrelease.domain.unit import Backend
+from modelrelease.routing.marks import parse_layout
+from modelrelease.routing.protocol import PLACEHOLDERS, Change, ChangeKind, Guard, Refusal, Unchanged
+from modelrelease.routing.registry import kind_fault, router_for
 from tests.routing.builders import (
     CANDIDATE,
     HEADER,
@@ -29,13 +36,6 @@ from tests.routing.builders import (
     two_arms,
     unit,
 )
-
-from modelrelease.domain.exposure import uniform
-from modelrelease.domain.traffic import Acceptance, HeaderMatch, RouteRef, Segment, Target, Traffic
-from modelrelease.domain.unit import Backend
-from modelrelease.routing.marks import parse_layout
-from modelrelease.routing.protocol import PLACEHOLDERS, Change, ChangeKind, Guard, Refusal, Unchanged
-from modelrelease.routing.registry import kind_fault, router_for
 
 ARMS = (STABLE, CANDIDATE)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from modelrelease.sandbox import named, slots
+from modelrelease.sandbox import Sandbox, named, slots
 from modelrelease.sandbox.access import ec_private_key_pem
 from modelrelease.sandbox.errors import SandboxError, StartError
 from modelrelease.sandbox.process import Part
@@ -83,3 +83,14 @@ def test_names_that_would_not_do_as_a_folder_are_refused(name: str) -> None:
 
 def test_every_signing_key_is_its_own() -> None:
     assert ec_private_key_pem() != ec_private_key_pem()
+
+
+@pytest.mark.cluster
+def test_a_state_folder_with_something_in_it_is_refused_and_left_alone(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.touch()
+
+    with pytest.raises(SandboxError, match="not empty"):
+        Sandbox(state_dir=tmp_path).start()
+
+    assert precious.exists()

@@ -180,3 +180,17 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Uid = Annotated[str, Field(min_length=1, max_length=64)]
 Time = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
 """An RFC 3339 time in UTC."""
+
+IMMUTABLE = rule("self == oldSelf", "this object is immutable: it says what was; write a new one instead of editing it")
+"""The check of a spec that nobody edits."""
+
+
+class ReleaseRef(SpecModel):
+    """The release that an object belongs to."""
+
+    name: ObjectName = Field(description="Name of the ModelRelease, in the same namespace.")
+    uid: Uid | None = Field(
+        None,
+        description="UID of the ModelRelease (kubectl get modelrelease NAME -o jsonpath='{.metadata.uid}'), so that a "
+        "later release of the same name is never meant.",
+    )

@@ -23,7 +23,8 @@ def templates_of(spec: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of all templates that the spec refers to, each once, the one that counts requests included."""
     traffic = spec.get("traffic")
     counting = traffic.get("requestsTemplate") if isinstance(traffic, Mapping) else None
-    names = [gate.get("template") for gate in spec.get("gates") or () if isinstance(gate, Mapping)]
+    gates = spec.get("gates")
+    names = [gate.get("template") for gate in (gates if isinstance(gates, list) else []) if isinstance(gate, Mapping)]
     names.append(counting or TrafficSpec.model_fields["requests_template"].default)
     return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
 

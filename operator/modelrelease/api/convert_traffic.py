@@ -40,8 +40,12 @@ def segments_of(spec: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of the declared segments in order; also of a `spec.traffic` that is otherwise wrong."""
     traffic = spec.get("traffic")
     segments = traffic.get("segments") if isinstance(traffic, Mapping) else None
-    names = [segment.get("name") for segment in segments or () if isinstance(segment, Mapping)]
+    names = [segment.get("name") for segment in _listed(segments) if isinstance(segment, Mapping)]
     return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _segment(spec: SegmentSpec) -> Segment:

@@ -33,7 +33,7 @@ from modelrelease.api.releaserecord import ReleaseRecord
 from modelrelease.api.releaserevision import ReleaseRevision
 from modelrelease.api.structural import Schema, structural_schema
 
-HEADER = "# Made by `python -m modelrelease.api.crds crds`; edit the models in operator/modelrelease/api instead.\n"
+HEADER = "# Made by `make generate`; edit the models in operator/modelrelease/api instead.\n"
 
 NOT_SEEN: Mapping[str, Any] = {
     "observedGeneration": -1,
@@ -253,7 +253,7 @@ def main(arguments: list[str]) -> int:
                 folder.mkdir(parents=True, exist_ok=True)
                 path.write_text(content, encoding="utf-8")
     if check and stale:
-        print(f"out of date, run `make crds`: {', '.join(stale)}", file=sys.stderr)
+        print(f"out of date, run `make generate`: {', '.join(stale)}", file=sys.stderr)
         return 1
     return 0
 

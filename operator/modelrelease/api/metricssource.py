@@ -117,8 +117,7 @@ class MetricsSourceSpec(SpecModel):
     ] = Field(
         ["*"],
         description="Namespaces whose releases may name this source; * is every namespace (default). A release "
-        "elsewhere "
-        "gets EvidenceFresh=False with reason SourceNotAllowed.",
+        "elsewhere gets EvidenceFresh=False with reason SourceNotAllowed.",
     )
 
 

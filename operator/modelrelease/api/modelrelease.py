@@ -106,8 +106,7 @@ class ModelReleaseSpec(SpecModel):
     gates: Gates | None = Field(
         None,
         description="What is demanded on the way, at most 32. An edit during a rollout applies in place only where it "
-        "is "
-        "tighter; anything else starts over.",
+        "is tighter; anything else starts over.",
     )
     deletion_policy: DeletionPolicy = Field(
         DeletionPolicy.RETAIN,
@@ -126,6 +125,7 @@ class ModelRelease(StatusModel):
                 "size(self.metadata.name) <= 50 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
                 "metadata.name becomes part of the release header and of record names: use at most 50 lower-case "
                 "letters, digits and '-'",
+                field=".metadata.name",
             )
         )
     )

@@ -2,7 +2,8 @@
 
 Text, integers, booleans, enums, optional values, tuples and dataclasses are known; a union of dataclasses is written
 as `{"<class name>": {…}}`. Names are camelCase, because people see them in a status. None is left out, because
-Kubernetes drops nulls on some paths. Rejected: pydantic's TypeAdapter; it picks the member of an untagged union by the values it finds.
+Kubernetes drops nulls on some paths. Rejected: pydantic's TypeAdapter; it picks the member of an untagged union by
+the values it finds.
 """
 
 import dataclasses

@@ -81,16 +81,15 @@ class StageSpec(SpecModel):
             max_length=16,
             json_schema_extra=atomic(
                 rule(
-                    "self.all(x, self.exists_one(y, (has(y.segment) ? y.segment : '*') == "
-                    "(has(x.segment) ? x.segment : '*')))",
+                    "self.all(x, self.exists_one(y, (has(y.segment) ? y.segment : '*') == (has(x.segment) ? x.segment "
+                    ": '*')))",
                     "a stage names each segment once, and has one entry without segment at most: remove the other",
                 )
             ),
         ),
     ] = Field(
         description="The candidate's share per segment. A segment that no entry names, and the rest of the traffic, "
-        "get "
-        "the entry without segment, or nothing when there is none. No share may fall from one stage to the next."
+        "get the entry without segment, or nothing when there is none. No share may fall from one stage to the next."
     )
     min_duration: Duration | None = Field(
         None,
@@ -108,15 +107,13 @@ class StageSpec(SpecModel):
     min_samples: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = Field(
         None,
         description="How many requests the candidate must have answered in this stage before the next. Default 100 "
-        "when "
-        "the release has gates, else 0; always 0 for the last stage unless written.",
+        "when the release has gates, else 0; always 0 for the last stage unless written.",
     )
     require: Require | None = Field(
         None,
         description="What the gates must show before this stage is entered. NoHarm: no gate says revert and all "
-        "evidence "
-        "is fresh. Proven: every gate passes. Default Proven for the first stage with 100 % of everything, else "
-        "NoHarm.",
+        "evidence is fresh. Proven: every gate passes. Default Proven for the first stage with 100 % of everything, "
+        "else NoHarm.",
     )
     approvals: (
         Annotated[list[Name], Field(max_length=8, json_schema_extra={"x-kubernetes-list-type": "set"})] | None
@@ -173,8 +170,8 @@ class StrategySpec(SpecModel):
                         "the last stage cannot be a Shadow stage: end with a stage that serves users 100 percent",
                     ),
                     rule(
-                        "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15].all(i, i >= size(self) || self[i].type != 'Shadow' "
-                        "|| self[i - 1].type == 'Shadow')",
+                        "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15].all(i, i >= size(self) || self[i].type != 'Shadow' || "
+                        "self[i - 1].type == 'Shadow')",
                         "a Shadow stage follows a stage that serves users: put Shadow stages first",
                     ),
                 ),
@@ -238,8 +235,7 @@ class GateSpec(SpecModel):
     name: Name = Field(description="Name of the gate, unique in the release; verdicts and records refer to it.")
     template: ObjectName = Field(
         description="Name of the GateTemplate in the release's namespace, or else of the ClusterGateTemplate, that "
-        "says "
-        "what is measured. While there is none, Stalled is True with reason TemplateNotFound."
+        "says what is measured. While there is none, Stalled is True with reason TemplateNotFound."
     )
     source: ObjectName = Field(
         "default",
@@ -268,8 +264,7 @@ class GateSpec(SpecModel):
     floor: DecimalText | None = Field(
         None,
         description="With against: Stable. A figure of the candidate at or under this is never worse, however good "
-        "stable "
-        "is. It makes passing possible while stable has no bad events at all.",
+        "stable is. It makes passing possible while stable has no bad events at all.",
     )
     kind: Kind | None = Field(
         None, description="Kind of demand, for reports and runbooks; the template's when left out."

@@ -47,15 +47,14 @@ class RouteRefSpec(SpecModel):
 
     kind: Literal["HTTPRoute"] = Field("HTTPRoute", description="Kind of the route. HTTPRoute is the only one so far.")
     name: ObjectName = Field(
-        description="Name of the route, in the namespace of the release. While it is missing or another release "
-        "steers the same rule, RouteAccepted is False with reason RouteNotFound or RouteConflict: the older release "
-        "wins."
+        description="Name of the route, in the namespace of the release. While it is missing or another release steers "
+        "the same rule, RouteAccepted is False with reason RouteNotFound or RouteConflict: the older release wins."
     )
     rules: Annotated[list[Name], Field(max_length=MAX_ROUTE_RULES, json_schema_extra=atomic())] | None = Field(
         None,
         description="Names of the route's rules to steer, as in spec.rules[].name of the HTTPRoute. Left out: the "
-        "route "
-        "has one rule and that is it. Rules times segments plus one may not exceed 16, the limit of an HTTPRoute.",
+        "route has one rule and that is it. Rules times segments plus one may not exceed 16, the limit of an "
+        "HTTPRoute.",
     )
 
 
@@ -96,10 +95,10 @@ class SegmentSpec(SpecModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "(has(self.headers) && size(self.headers) > 0) || (has(self.query) && size(self.query) > 0) "
-                "|| has(self.method)",
-                "a segment needs at least one condition: add headers, query or method, or remove the segment "
-                "(a stage without segment already means all traffic)",
+                "(has(self.headers) && size(self.headers) > 0) || (has(self.query) && size(self.query) > 0) || "
+                "has(self.method)",
+                "a segment needs at least one condition: add headers, query or method, or remove the segment (a stage "
+                "without segment already means all traffic)",
             )
         )
     )
@@ -143,16 +142,15 @@ class TrafficSpec(SpecModel):
                 "write them into your own HTTPRoute",
             ),
             rule(
-                "!has(self.segments) || !has(self.routes) || self.routes.all(r, "
-                "(has(r.rules) && size(r.rules) > 0 ? size(r.rules) : 1) * (size(self.segments) + 1) <= 16)",
+                "!has(self.segments) || !has(self.routes) || self.routes.all(r, (has(r.rules) && size(r.rules) > 0 ? "
+                "size(r.rules) : 1) * (size(self.segments) + 1) <= 16)",
                 "each steered rule needs one more rule per segment and an HTTPRoute has at most 16: name fewer rules "
                 "or fewer segments, so that rules times (segments + 1) is at most 16",
                 field=".segments",
             ),
             rule(
-                "!has(self.segments) || self.segments.all(s, !has(s.headers) || s.headers.all(h, "
-                "h.name.lowerAscii() != (has(self.releaseHeader) ? self.releaseHeader.lowerAscii() "
-                ": 'x-model-release')))",
+                "!has(self.segments) || self.segments.all(s, !has(s.headers) || s.headers.all(h, h.name.lowerAscii() "
+                "!= (has(self.releaseHeader) ? self.releaseHeader.lowerAscii() : 'x-model-release')))",
                 "releaseHeader is set by the operator and cannot select a segment as well: use another header in the "
                 "segment, or another releaseHeader",
                 field=".releaseHeader",
@@ -176,8 +174,7 @@ class TrafficSpec(SpecModel):
     ) = Field(
         None,
         description="Gateways for a route that the operator creates and owns, with the name of the release; "
-        "recommended. "
-        "At most 8. Exactly one of routes and gatewayRefs.",
+        "recommended. At most 8. Exactly one of routes and gatewayRefs.",
     )
     hostnames: Annotated[list[Hostname], Field(max_length=16, json_schema_extra=atomic())] | None = Field(
         None, description="Host names of the owned route; all hosts of the Gateway when left out. At most 16."
@@ -218,8 +215,7 @@ class TrafficSpec(SpecModel):
     on_no_safe_path: OnNoSafePath = Field(
         OnNoSafePath.CANDIDATE,
         description="Where traffic goes on a revert when neither stable nor safeBackend has a ready endpoint. "
-        "Candidate "
-        "leaves it where answers come from; Stable takes it back all the same.",
+        "Candidate leaves it where answers come from; Stable takes it back all the same.",
     )
     revert_capacity_percent: Annotated[int, Field(ge=0, le=1000)] = Field(
         100,

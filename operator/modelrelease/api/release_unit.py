@@ -28,10 +28,10 @@ class BackendSpec(SpecModel):
                 field=".port",
             ),
             rule(
-                "has(self.kind) && self.kind != 'Service' ? has(self.group) && self.group != '' "
-                ": !has(self.group) || self.group == ''",
-                "group and kind belong together: leave out both for a Service, or write both, such as "
-                "group: inference.networking.k8s.io with kind: InferencePool",
+                "has(self.kind) && self.kind != 'Service' ? has(self.group) && self.group != '' : !has(self.group) || "
+                "self.group == ''",
+                "group and kind belong together: leave out both for a Service, or write both, such as group: "
+                "inference.networking.k8s.io with kind: InferencePool",
                 field=".group",
             ),
         )
@@ -88,9 +88,8 @@ class ContentPart(SpecModel):
     config_map_ref: ConfigMapRef | None = Field(
         None,
         description="ConfigMap with the content. Its data is part of the unit's digest: when somebody edits it in "
-        "place "
-        "the running release is reported as drifted, and the edited content is a new release. While it is missing, "
-        "Ready is False and Stalled True with reason ConfigMapNotFound.",
+        "place the running release is reported as drifted, and the edited content is a new release. While it is "
+        "missing, Ready is False and Stalled True with reason ConfigMapNotFound.",
     )
     uri: Annotated[str, Field(max_length=2048)] | None = Field(
         None, description="Where the content is when it is not a ConfigMap. Recorded, never fetched."

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from modelrelease.api.base import Digest, Name, SpecModel, StatusModel, rule, rules
+from modelrelease.api.base import IMMUTABLE, Digest, Name, ReleaseRef, SpecModel, StatusModel, rule, rules
+from modelrelease.api.faults import faults_of
 from modelrelease.api.quantities import time_of
-from modelrelease.api.releaserevision import IMMUTABLE, ReleaseRef
 from modelrelease.domain.decision import Action, Decision
 from modelrelease.domain.release import Fault
 
@@ -24,15 +24,13 @@ class ReleaseDecisionSpec(SpecModel):
             rule(
                 "!(self.action in ['Approve', 'Reject', 'Promote', 'Retry']) || has(self.digest)",
                 "Approve, Reject, Promote and Retry are about one unit: write its digest, as status.candidate.digest "
-                "or "
-                "status.stop.digest of the ModelRelease says (the modelrelease command fills it in)",
+                "or status.stop.digest of the ModelRelease says (the modelrelease command fills it in)",
                 field=".digest",
             ),
             rule(
                 "!(self.action in ['Approve', 'Reject', 'Promote', 'Retry']) || has(self.releaseRef.uid)",
                 "Approve, Reject, Promote and Retry are about one release object: write its uid, as metadata.uid of "
-                "the "
-                "ModelRelease says (the modelrelease command fills it in)",
+                "the ModelRelease says (the modelrelease command fills it in)",
                 field=".releaseRef.uid",
             ),
             rule(
@@ -62,8 +60,7 @@ class ReleaseDecisionSpec(SpecModel):
     release_ref: ReleaseRef = Field(description="The release that this is about.")
     action: Action = Field(
         description="Pause: raise nothing until Resume; a revert still happens. Resume. Promote: skip the waiting of "
-        "the "
-        "running stage, never gates, samples or approvals. Abort: take the candidate back for good. Retry: start a "
+        "the running stage, never gates, samples or approvals. Abort: take the candidate back for good. Retry: start a "
         "stopped unit again from the first stage. Approve or Reject: enter a stage, in a role."
     )
     author: Annotated[str, Field(min_length=1, max_length=1024)] = Field(
@@ -76,12 +73,9 @@ class ReleaseDecisionSpec(SpecModel):
     digest: Digest | None = Field(
         None,
         description="Digest of the unit that this is about. Required for Approve, Reject, Promote and Retry; while it "
-        "is "
-        "not the unit in question the decision has no effect.",
+        "is not the unit in question the decision has no effect.",
     )
-    plan_digest: Digest | None = Field(
-        None, description="Digest of the plan that was shown. Required for Approve."
-    )
+    plan_digest: Digest | None = Field(None, description="Digest of the plan that was shown. Required for Approve.")
     stage: Name | None = Field(None, description="Name of the stage that is meant. Required for Approve.")
     role: Name | None = Field(
         None,
@@ -102,10 +96,10 @@ def decision_of(obj: Mapping[str, Any]) -> Decision | Fault:
     try:
         spec = ReleaseDecisionSpec.model_validate(obj.get("spec"))
         created = time_of(metadata["creationTimestamp"])
-    except (ValidationError, ValueError, KeyError, TypeError) as error:
-        return Fault(
-            "DecisionUnreadable", f"ReleaseDecision {metadata['name']} cannot be read ({error}); write it anew"
-        )
+    except ValidationError as error:
+        return _unreadable(metadata["name"], faults_of(error, "spec")[0].message)
+    except (ValueError, KeyError, TypeError):
+        return _unreadable(metadata["name"], "metadata.creationTimestamp is no time")
     return Decision(
         uid=metadata["uid"],
         name=metadata["name"],
@@ -119,3 +113,7 @@ def decision_of(obj: Mapping[str, Any]) -> Decision | Fault:
         stage=spec.stage,
         role=spec.role,
     )
+
+
+def _unreadable(name: str, why: str) -> Fault:
+    return Fault("DecisionUnreadable", f"ReleaseDecision {name} has no effect: {why}")

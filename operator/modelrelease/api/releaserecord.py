@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from modelrelease.api.base import (
+    IMMUTABLE,
     PRESERVE_UNKNOWN,
     Digest,
     ObjectName,
@@ -20,7 +21,6 @@ from modelrelease.api.base import (
     rules,
 )
 from modelrelease.api.names import API_VERSION, RELEASE_LABEL, RELEASE_RECORD
-from modelrelease.api.releaserevision import IMMUTABLE
 from modelrelease.domain.record import Record, RecordKind, record_name
 from modelrelease.domain.release import Fault
 
@@ -49,8 +49,7 @@ class ReleaseRecordSpec(SpecModel):
     time: Time = Field(description="When it was decided.")
     body: Any = Field(
         description="What was decided and why: message, evidence, verdicts, digests, before and after. Numbers that "
-        "may be "
-        "fractional are text. At most 64 fields.",
+        "may be fractional are text. At most 64 fields.",
         json_schema_extra={"type": "object", PRESERVE_UNKNOWN: True, "maxProperties": 64},
     )
 

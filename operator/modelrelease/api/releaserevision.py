@@ -12,16 +12,15 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from modelrelease.api.base import (
+    IMMUTABLE,
     Digest,
-    ObjectName,
     Port,
+    ReleaseRef,
     SpecModel,
     StatusModel,
-    Uid,
     VersionText,
     atomic,
     map_by,
-    rule,
     rules,
 )
 from modelrelease.api.names import API_VERSION, RELEASE_LABEL, RELEASE_REVISION
@@ -31,19 +30,7 @@ from modelrelease.domain.plan import Plan
 from modelrelease.domain.release import Fault
 from modelrelease.domain.unit import PartName, Unit, UnitRef, unit_ref
 
-IMMUTABLE = rule("self == oldSelf", "this object is immutable: it says what was; write a new one instead of editing it")
 NameText = Annotated[str, Field(min_length=1, max_length=253)]
-
-
-class ReleaseRef(SpecModel):
-    """The release that an object belongs to."""
-
-    name: ObjectName = Field(description="Name of the ModelRelease, in the same namespace.")
-    uid: Uid | None = Field(
-        None,
-        description="UID of the ModelRelease (kubectl get modelrelease NAME -o jsonpath='{.metadata.uid}'), so that a "
-        "later release of the same name is never meant.",
-    )
 
 
 class RevisionBackend(SpecModel):

@@ -1,4 +1,8 @@
-"""Two releases on one route rule: the older wins, the newer gets condition RouteConflict."""
+"""Two releases on one route: the older wins, the newer gets condition RouteConflict.
+
+Also when they name different rules: the stopped mark and the record on a route have one value, and whoever wrote last
+would hide the other's.
+"""
 
 from collections import defaultdict
 from typing import Any
@@ -45,11 +49,11 @@ class RouteUsers:
         for view in views:
             for other_key in sorted(self.of(f"{release.namespace}/{view.name}") - {key}):
                 other = self._store.get(kube.RELEASES, other_key)
-                if other is None or not _overlap(mine, other, view.name) or _older(mine, other):
+                if other is None or _older(mine, other):
                     continue
                 return (
                     f"HTTPRoute {view.name} is steered by ModelRelease {other['metadata']['name']}, which is older: "
-                    "name another route or other rules in spec.traffic.routes"
+                    "name another route in spec.traffic.routes"
                 )
         return None
 
@@ -59,13 +63,3 @@ def _older(mine: Any, other: Any) -> bool:
         return (obj["metadata"].get("creationTimestamp", ""), obj["metadata"].get("uid", ""))
 
     return age(mine) < age(other)
-
-
-def _overlap(mine: Any, other: Any, route: str) -> bool:
-    ours, theirs = _rules(mine, route), _rules(other, route)
-    return not ours or not theirs or bool(ours & theirs)
-
-
-def _rules(obj: Any, route: str) -> set[str]:
-    refs = (obj["spec"].get("traffic") or {}).get("routes") or []
-    return {rule for ref in refs if ref.get("name") == route for rule in ref.get("rules") or []}

@@ -23,12 +23,13 @@ from modelrelease.controller.store import Store
 from modelrelease.controller.units import Units
 from modelrelease.domain.decision import Decision
 from modelrelease.domain.gate import Gate
-from modelrelease.domain.record import GENESIS, Head, Record, RecordKind
-from modelrelease.domain.release import Observed, Progress, Release, State
+from modelrelease.domain.record import GENESIS, Head, Record
+from modelrelease.domain.release import Fault, Observed, Progress, Release, State
 from modelrelease.domain.traffic import Target
 from modelrelease.domain.unit import Backend, UnitRef
+from modelrelease.engine.chain import history, used
 from modelrelease.routing.protocol import Refusal, Router
-from modelrelease.routing.registry import ROUTERS
+from modelrelease.routing.registry import kind_fault, router_for
 
 log = structlog.get_logger()
 
@@ -81,6 +82,7 @@ class Gatherer:
         self.endpoints = Endpoints(kube_)
         self.units = Units(kube_, store, check_s=unit_check_s)
         self._heads: dict[str, Head] = {}
+        self._unsure: set[str] = set()
         self._no_data: dict[str, tuple[tuple[str, datetime], ...]] = {}
 
     def remember(self, key: str, progress: Progress, *, stale_head: bool) -> None:
@@ -88,6 +90,7 @@ class Gatherer:
         self._no_data[key] = progress.no_data_since
         if stale_head:
             self._heads.pop(key, None)
+            self._unsure.add(key)
         else:
             self._heads[key] = progress.head
 
@@ -111,7 +114,8 @@ class Gatherer:
             return None
         known = await self.units.read(key, obj, live=live)
         release = release_of(obj, templates=known.templates, config_maps=known.contents)
-        router = ROUTERS["HTTPRoute"]
+        router = router_for(release)
+        release = replace(release, faults=(*release.faults, *_route_faults(release, router)))
         progress = progress_from_status(obj.get("status"))
         if key in self._no_data and progress.state is State.OBSERVING:
             progress = replace(progress, no_data_since=self._no_data[key])
@@ -190,7 +194,8 @@ class Gatherer:
         known = self._heads.get(key)
         if known is not None:
             return max(known, progress.head, key=lambda head: head.sequence)
-        if progress.state in (State.SETTLED, State.STOPPED, State.WATCHING) and progress.head.sequence:
+        at_rest = progress.state in (State.SETTLED, State.STOPPED, State.WATCHING)
+        if at_rest and progress.head.sequence and key not in self._unsure:
             return progress.head
         records = await self._records(release)
         newest = max(records, key=lambda record: int(record["spec"]["sequence"]), default=None)
@@ -198,6 +203,7 @@ class Gatherer:
             return Head(0, GENESIS)
         head = Head(int(newest["spec"]["sequence"]), str(newest["spec"]["hash"]))
         self._heads[key] = head
+        self._unsure.discard(key)
         return head
 
     async def _records(self, release: Release) -> list[Any]:
@@ -213,7 +219,7 @@ class Gatherer:
             revision = revision_of(obj)
             if isinstance(revision, Revision):
                 known.append(revision.ref)
-        history = _history(await self._records(release))
+        records = _readable(await self._records(release))
         baseline: Backend | None = None
         views = list(observed.routes)
         for index, (name, obj) in enumerate(objects.items()):
@@ -222,7 +228,14 @@ class Gatherer:
                 views[index] = replace(views[index], problem=views[index].problem or found.message)
             elif found is not None:
                 baseline = baseline or found
-        return replace(observed, routes=tuple(views), baseline=baseline, revisions=tuple(known), history=history)
+        return replace(
+            observed,
+            routes=tuple(views),
+            baseline=baseline,
+            revisions=tuple(known),
+            history=history(records),
+            used=used(records),
+        )
 
 
 def _backends(release: Release, progress: Progress) -> tuple[Backend, ...]:
@@ -241,26 +254,21 @@ def _same(stable: UnitRef | None, release: Release) -> bool:
     return stable is not None and release.unit is not None and stable.digest == release.unit.digest
 
 
-CLOSING = {
-    RecordKind.COMPLETED: "stable",
-    RecordKind.WATCH_COMPLETED: "stable",
-    RecordKind.REVERTED: "stopped",
-    RecordKind.ABORTED: "stopped",
-    RecordKind.WITHDRAWN: "withdrawn",
-    RecordKind.RETRIED: "candidate",
-}
-"""The records that say how it ended for a unit, and where in their body that unit is."""
+def _route_faults(release: Release, router: Router) -> tuple[Fault, ...]:
+    """What the data plane cannot do of what the release asks for."""
+    found = [kind_fault(release.traffic), router.steerable(release.traffic)]
+    if release.plan is not None:
+        found += [router.expressible(stage.exposure) for stage in release.plan.stages]
+    return tuple(fault for fault in found if fault is not None)
 
 
-def _history(objects: Iterable[Any]) -> Mapping[str, RecordKind]:
-    """The kind of the last closing record by unit digest; unreadable records are skipped and logged."""
-    found: dict[str, RecordKind] = {}
-    for obj in sorted(objects, key=lambda item: int(item["spec"]["sequence"])):
+def _readable(objects: Iterable[Any]) -> list[Record]:
+    """The records that can be read and have the hash that they claim; the others are logged and not believed."""
+    found = []
+    for obj in objects:
         record = record_of(obj)
-        if not isinstance(record, Record):
+        if isinstance(record, Record):
+            found.append(record)
+        else:
             log.error("unreadable record", record=obj["metadata"]["name"], error=record.message)
-            continue
-        unit = record.body.get(CLOSING.get(record.kind, ""))
-        if isinstance(unit, Mapping):
-            found[str(unit["digest"])] = record.kind
     return found

@@ -56,6 +56,7 @@ class Operator:
         self._leading = False
         self._synced = False
         self._watching: Watching | None = None
+        self._delivered: set[str] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set or the Lease is lost. Raises StartError when something needed is missing."""
@@ -107,8 +108,12 @@ class Operator:
             await self.evidence.close()
             await self._watching.stop()
 
-    async def _read_everything(self, api: Kube) -> None:
-        """List all kinds once, so that nothing is decided on half a picture (a Pause not seen yet, say)."""
+    async def _read_everything(self, api: Kube) -> set[str]:
+        """List all kinds, so that nothing is decided on half a picture (a Pause not seen yet, say).
+
+        Gives back which objects (with their version) nobody had shown before.
+        """
+        news: set[str] = set()
         for resource in WATCHED:
             try:
                 found = await api.list(resource)
@@ -121,20 +126,33 @@ class Operator:
             for obj in found:
                 seen.add(key_of(obj))
                 obj.setdefault("metadata", {}).pop("managedFields", None)
-                self._see(resource, False, obj)
+                if self._take(resource, False, obj):
+                    news.add(_version_of(resource, obj))
             for ghost in [obj for obj in self.store.all(resource) if key_of(obj) not in seen]:
-                self._see(resource, True, ghost)
+                self._take(resource, True, ghost)
+        return news
 
     async def _relist(self, api: Kube) -> None:
-        """From time to time list everything again: a relisting watch can leave ghosts and miss changes."""
+        """From time to time list everything again: a watch can leave ghosts, miss changes, or hang without a word.
+
+        Returns, which ends the process, when the watches did not begin in time or missed what a list before showed.
+        """
+        missed: set[str] = set()
         while True:
             await asyncio.sleep(self.settings.resync_s)
+            assert self._watching is not None
+            if not self._watching.ready:
+                log.error("the watches did not begin", after_s=self.settings.resync_s)
+                return
+            still = missed - self._delivered
+            if still:
+                log.error("the watches hang: they missed what a list showed", objects=sorted(still)[:5])
+                return
             try:
-                await self._read_everything(api)
+                missed = await self._read_everything(api)
             except ApiError as error:
                 log.warning("could not list again", error=str(error))
-            for obj in self.store.all(kube.RELEASES):
-                self.queue.wake(key_of(obj))
+            self._delivered.clear()
 
     async def _watch_the_watches(self) -> None:
         assert self._watching is not None
@@ -142,13 +160,19 @@ class Operator:
         log.error("the watches ended: ending the process")
 
     def _see(self, resource: Resource, gone: bool, obj: Any) -> None:
-        """One object came, changed or went: remember it and wake whom it concerns."""
+        """The watches showed an object."""
+        self._delivered.add(_version_of(resource, obj))
+        self._take(resource, gone, obj)
+
+    def _take(self, resource: Resource, gone: bool, obj: Any) -> bool:
+        """One object came, changed or went: remember it and wake whom it concerns; False when it was known."""
         if gone:
             self.store.drop(resource, obj)
         elif not self.store.put(resource, obj):
-            return
+            return False
         for key in self._concerned(resource, gone, obj):
             self.queue.wake(key)
+        return True
 
     def _concerned(self, resource: Resource, gone: bool, obj: Any) -> Iterable[str]:
         namespace = obj["metadata"].get("namespace")
@@ -309,6 +333,10 @@ class Operator:
 
     def _unready(self) -> str | None:
         return None if self._synced or not self._leading else "reading the cluster"
+
+
+def _version_of(resource: Resource, obj: Any) -> str:
+    return f"{resource.plural} {key_of(obj)} at {obj['metadata'].get('resourceVersion')}"
 
 
 def _needs_live(step: Step) -> bool:

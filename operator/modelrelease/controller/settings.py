@@ -37,8 +37,8 @@ class OperatorSettings:
     workers: int = 16
     """How many releases are worked on at the same time."""
 
-    resync_s: float = 600.0
-    """How often a quiet release is looked at without any reason."""
+    resync_s: float = 30.0
+    """How often everything watched is listed again: what a watch missed is found, and a watch that misses is ended."""
 
     healthy_periods: int = 6
     """/healthz fails when no check of a release in traffic has completed in this many ticks."""

@@ -99,3 +99,4 @@ def set_up_logs(*, as_json: bool, level: str = "INFO") -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )
     logging.basicConfig(level="WARNING", stream=sys.stderr, force=True)
+    logging.getLogger("kopf._core.reactor.running").setLevel("ERROR")

@@ -64,6 +64,11 @@ class Watching:
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
         self._thread.start()
 
+    @property
+    def ready(self) -> bool:
+        """Whether the watches have begun."""
+        return self._ready.is_set()
+
     async def ended(self) -> None:
         """Return when the watches have ended."""
         await self._ended.wait()

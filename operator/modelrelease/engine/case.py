@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from modelrelease.domain.decision import Action, Decision, in_order
 from modelrelease.domain.exposure import FULL_PERMILLE, NOTHING, REST, Exposure, uniform
 from modelrelease.domain.plan import Plan, Stage
 from modelrelease.domain.release import Observed, Progress, Release, State
-from modelrelease.domain.traffic import Acceptance, RouteView, Target
-from modelrelease.domain.unit import UnitRef, unit_ref
+from modelrelease.domain.traffic import Acceptance, Arm, RouteView, Target
+from modelrelease.domain.unit import Unit, UnitRef, unit_ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Case:
     @property
     def wanted(self) -> UnitRef | None:
         """The unit that the spec asks for, None while the spec cannot be read."""
-        return unit_ref(self.release.name, self.release.unit) if self.release.unit else None
+        return _reference(self.release.name, self.release.unit) if self.release.unit else None
 
     @property
     def plan(self) -> Plan | None:
@@ -71,6 +72,12 @@ class Case:
         return self.observed.ready.get(unit.backend)
 
 
+@lru_cache(maxsize=4096)
+def _reference(release: str, unit: Unit) -> UnitRef:
+    """Kept, because a digest is asked for many times at each look and a unit never changes."""
+    return unit_ref(release, unit)
+
+
 def later(moment: datetime, seconds: float) -> datetime:
     """`moment` plus seconds."""
     return moment + timedelta(seconds=seconds)
@@ -93,7 +100,7 @@ def target_of(case: Case, progress: Progress) -> Target | None:
             return Target(base=base, other=progress.candidate, exposure=share)
         case State.REVERTING | State.STOPPED if progress.candidate and progress.diverted is None:
             return Target(base=base, other=progress.candidate, exposure=zero)
-        case State.WATCHING if progress.fallback and progress.stable:
+        case State.WATCHING if progress.fallback and progress.stable and progress.diverted is None:
             return Target(base=progress.fallback, other=progress.stable, exposure=everything(case.segments))
         case _:
             return Target(base=base)
@@ -118,16 +125,39 @@ def fits(view: RouteView, target: Target, segments: tuple[str, ...]) -> bool:
     return True
 
 
+def share_of(case: Case, unit: UnitRef) -> Exposure:
+    """The highest share per segment that any route gives to a unit."""
+    shares: dict[str, int] = {}
+    for view in case.observed.routes:
+        for segment, share in view.share_of(unit.revision).shares:
+            shares[segment] = max(shares.get(segment, 0), share)
+    return Exposure(tuple(shares.items()))
+
+
 def candidate_share(case: Case) -> Exposure:
     """The highest share per segment that any route gives to the candidate."""
     candidate = case.progress.candidate
-    if candidate is None:
-        return NOTHING
-    shares: dict[str, int] = {}
-    for view in case.observed.routes:
-        for segment, share in view.share_of(candidate.revision).shares:
-            shares[segment] = max(shares.get(segment, 0), share)
-    return Exposure(tuple(shares.items()))
+    return share_of(case, candidate) if candidate else NOTHING
+
+
+def serves_all(view: RouteView, unit: UnitRef) -> bool:
+    """Whether every rule of a route sends everything to `unit`, in whatever form.
+
+    An arm without our header counts by its backend: that is how a route looks before it is adopted.
+    """
+    return view.exists and all(
+        sum(arm.permille for arm in rule.arms if _is(arm, unit)) == FULL_PERMILLE for rule in view.rules
+    )
+
+
+def _is(arm: Arm, unit: UnitRef) -> bool:
+    return arm.revision == unit.revision or (arm.revision is None and arm.backend == unit.backend)
+
+
+def safe_unit(case: Case) -> UnitRef | None:
+    """The declared safe backend as an arm; it is no unit of the release and has no digest."""
+    safe = case.release.traffic.safe_backend
+    return UnitRef("", f"{case.release.name[:50].rstrip('-.')}-safe", "safe backend", safe) if safe else None
 
 
 def all_accepted(case: Case) -> bool:

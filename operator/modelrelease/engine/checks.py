@@ -92,7 +92,7 @@ def evidence_is_there(case: Case) -> Hold | None:
         if verdict.outcome is Outcome.NO_DATA:
             reason = f"Evidence{verdict.cause.value}" if verdict.cause else "EvidenceMissing"
             return Hold(reason, f"gate {verdict.key}: {verdict.sentence}")
-        if verdict.newest is None or not _current(case, verdict.newest):
+        if verdict.newest is None or not current(case, verdict.newest):
             return Hold("EvidenceStale", f"gate {verdict.key}: the newest sample is too old to act on")
     return None
 
@@ -106,7 +106,7 @@ def source_answers(case: Case) -> Hold | None:
     for verdict in case.observed.verdicts:
         if verdict.cause in (Cause.SOURCE_DOWN, Cause.BROKEN):
             return Hold(f"Evidence{verdict.cause.value}", f"gate {verdict.key}: {verdict.sentence}")
-        if not _current(case, verdict.at):
+        if not current(case, verdict.at):
             return Hold("EvidenceStale", f"gate {verdict.key} was last asked at {verdict.at:%H:%M:%S}")
     return None
 
@@ -268,7 +268,7 @@ def relevant(case: Case) -> tuple[Verdict, ...]:
 
 
 def approval(case: Case, role: str, stage: Stage) -> Decision | None:
-    """The newest valid approval of a role for a stage: bound to release, candidate, plan and stage, all of them (S2)."""
+    """The newest valid approval of a role: bound to the release, the candidate, the plan and the stage (S2)."""
     candidate, plan = case.progress.candidate, case.plan
     if candidate is None or plan is None:
         return None
@@ -319,7 +319,7 @@ def _alone(case: Case, segment: str | None) -> bool:
     return bool(shares) and all(share == FULL_PERMILLE for _, share in shares)
 
 
-def _current(case: Case, moment: datetime) -> bool:
+def current(case: Case, moment: datetime) -> bool:
     """Whether `moment` is at most the freshness limit away; a time in the future says that clocks disagree."""
     limit = case.plan.limits.fresh_s if case.plan else 0
     return abs((case.now - moment).total_seconds()) <= limit

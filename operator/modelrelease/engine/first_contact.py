@@ -1,16 +1,17 @@
 """What happens when nothing is remembered: adopt what a route serves, install where nothing is served, or recover.
 
 A status can be lost (a backup without status, `kubectl replace`). What was decided then stands on the route (arms by
-revision, the stopped mark) and in the records, and a candidate that was on its way starts over: restarting may
-lengthen a rollout, never shorten it, and what was stopped stays stopped (S5, S14).
+revision, the stopped mark) and in the records, and a candidate or a watch that was on its way starts over: restarting
+may lengthen a rollout, never shorten it, and what was stopped stays stopped (S5, S14).
 """
 
 from dataclasses import replace
 
+from modelrelease.domain.decision import Action as Said
 from modelrelease.domain.exposure import uniform
-from modelrelease.domain.record import RecordKind
-from modelrelease.domain.release import PastOutcome, Progress, State
-from modelrelease.domain.traffic import RouteView, Target
+from modelrelease.domain.record import RecordKind, record_name
+from modelrelease.domain.release import PastOutcome, Progress, State, Watch
+from modelrelease.domain.traffic import Target
 from modelrelease.domain.unit import Unit, UnitRef, unit_ref
 from modelrelease.engine.actions import (
     Action,
@@ -24,76 +25,114 @@ from modelrelease.engine.actions import (
     Step,
     WriteRecord,
 )
-from modelrelease.engine.case import Case, target_of
+from modelrelease.engine.case import Case, all_accepted, fits, later, safe_unit, share_of, target_of
+from modelrelease.engine.chain import proven_units, recovered_arms, stopped_digests
+from modelrelease.engine.checks import unit_is_intact
+from modelrelease.engine.lowering import KEPT_STOPPED
 from modelrelease.engine.records import record, unit_body
 from modelrelease.engine.states import Trigger, transition
-
-STOPPING = frozenset({RecordKind.REVERTED, RecordKind.ABORTED})
+from modelrelease.engine.upkeep import newest_pause_or_resume
 
 
 def first_contact(case: Case) -> Step | None:
     """The step for a release of which nothing is remembered; None for every other."""
     if case.progress.state is not State.NEW:
         return None
-    if case.release.unit is None or case.release.plan is None:
-        return Step(case.progress)
+    if not case.observed.routes:
+        return Step(case.progress, holds=(Hold("RouteUnread", "no route of this release has been read"),))
     if case.observed.conflict:
         return Step(case.progress, holds=(Hold("RouteConflict", case.observed.conflict),))
+    recovered = _recover(case)
+    if recovered is not None:
+        return recovered
+    if case.release.unit is None or case.release.plan is None or case.release.faults:
+        return Step(case.progress)
     broken = next((view for view in case.observed.routes if view.problem), None)
     if broken is not None:
-        return Step(case.progress, holds=(Hold("RouteUnusable", f"HTTPRoute {broken.name}: {broken.problem}"),))
-    if any(arm.revision for view in case.observed.routes for rule in view.rules for arm in rule.arms):
-        recovered = _recover(case)
-        if recovered is not None:
-            return recovered
+        reason = "RouteUnusable" if broken.exists else "RouteMissing"
+        return Step(case.progress, holds=(Hold(reason, f"HTTPRoute {broken.name}: {broken.problem}"),))
     if any(view.exists for view in case.observed.routes):
         return _adopt(case)
     if case.release.traffic.gateways:
         return _install(case)
-    names = ", ".join(view.name for view in case.observed.routes) or "none"
-    return Step(
-        case.progress,
-        holds=(Hold("RouteMissing", f"spec.traffic.routes names an HTTPRoute that does not exist: {names}"),),
-    )
+    names = ", ".join(view.name for view in case.observed.routes)
+    message = f"spec.traffic.routes names an HTTPRoute that does not exist: {names}"
+    return Step(case.progress, holds=(Hold("RouteMissing", message),))
+
+
+def install(case: Case) -> Step | None:
+    """First install: create the owned route and wait until its gateway accepts it.
+
+    An edit of the spec in the meantime takes its place: a unit that cannot be served would wait for ever.
+    """
+    progress = case.progress
+    if progress.state is not State.INSTALLING:
+        return None
+    target = target_of(case, progress)
+    assert target is not None and progress.stable is not None
+    fitting = all(fits(view, target, case.segments) for view in case.observed.routes)
+    if not (fitting and all_accepted(case)) and _other_unit_wanted(case):
+        return _install_other(case)
+    if not fitting:
+        return Step(progress, (SetRoutes(target, Intention.LAYOUT),))
+    if not all_accepted(case):
+        return Step(progress, holds=(Hold("RouteNotAccepted", "waiting for the gateway to accept the new route"),))
+    settled = replace(progress, state=transition(State.INSTALLING, Trigger.INSTALLED, State.SETTLED), since=case.now)
+    return Step(settled, (Save(settled), Emit("Installed", f"{progress.stable.version} gets all traffic")))
 
 
 def _recover(case: Case) -> Step | None:
-    known = {unit.revision: unit for unit in case.observed.revisions}
-    base, other = _arms(case.observed.routes[0], known)
-    if base is None:
+    """Continue where a route that carries our arms says that there was a release; None where there was none."""
+    stable, other = recovered_arms(case)
+    safe = safe_unit(case)
+    diverted = safe if stable is None and safe and not share_of(case, safe).is_zero else None
+    if diverted:
+        stable = next(iter(proven_units(case)), None)
+    if stable is None:
         return None
-    closed = case.observed.history
-    stopped = tuple(digest for digest, kind in closed.items() if kind in STOPPING)
-    stopped += tuple(v.stopped for v in case.observed.routes if v.stopped and v.stopped not in stopped)
-    stable = base
-    if other is not None and closed.get(other.digest) in (RecordKind.COMPLETED, RecordKind.WATCH_COMPLETED):
-        stable, other = other, base
-    progress = Progress(
-        state=transition(State.NEW, Trigger.ADOPT, State.SETTLED),
-        since=case.now,
+    watch, fallback = _watch_again(case, stable)
+    progress = replace(
+        _remembered(case),
+        state=transition(State.NEW, Trigger.ADOPT, State.WATCHING if watch else State.SETTLED),
         stable=stable,
-        stopped=stopped[-64:],
-        head=case.observed.head,
+        fallback=fallback,
+        watch=watch,
+        plan=case.release.plan if watch else None,
+        diverted=diverted,
         outcomes=(PastOutcome(stable.version, stable.digest, "Recovered", "the status was lost", case.now),),
     )
-    message = f"the status was lost: the route says that {stable.version} is stable; anything under way starts over"
+    message = f"the status was lost: the records say that {stable.version} is stable; anything under way starts over"
     actions: list[Action] = []
-    if other is not None and stable is base:
+    if other is not None and other != fallback:
         target = Target(base=stable, other=other, exposure=uniform(case.segments, 0))
         actions.append(SetRoutes(target, Intention.LOWER))
-    chained = record(case, RecordKind.ADOPTED, message, stable=unit_body(stable))
+    chained = record(case, RecordKind.ADOPTED, message, stable=unit_body(stable), recovered=True)
     progress = replace(progress, head=chained.head)
     actions += [AddFinalizer(), WriteRecord(chained), Save(progress), Emit("Recovered", message, warning=True)]
     return Step(progress, tuple(actions))
 
 
-def _arms(view: RouteView, known: dict[str, UnitRef]) -> tuple[UnitRef | None, UnitRef | None]:
-    arms = [arm for rule in view.rules for arm in rule.arms if arm.revision in known]
-    names = list(dict.fromkeys(arm.revision for arm in arms if arm.revision))
-    units = [known[name] for name in names]
-    if not units:
+def _watch_again(case: Case, stable: UnitRef) -> tuple[Watch | None, UnitRef | None]:
+    """The watch of a unit that had not finished it, from its beginning, with the unit that was stable before."""
+    plan = case.release.plan
+    if plan is None or not plan.watch_s or case.observed.history.get(stable.digest) is not RecordKind.COMPLETED:
         return None, None
-    return units[0], units[1] if len(units) > 1 else None
+    fallback = next((unit for unit in proven_units(case) if unit != stable), None)
+    if fallback is None:
+        return None, None
+    return Watch(stable, case.now, later(case.now, plan.watch_s)), fallback
+
+
+def _remembered(case: Case) -> Progress:
+    """What records, marks and decisions still say about a release whose status is empty."""
+    said = newest_pause_or_resume(case.observed.decisions, case.release.uid)
+    return Progress(
+        since=case.now,
+        stopped=stopped_digests(case)[-KEPT_STOPPED:],
+        handled=case.observed.used,
+        paused_by=said.uid if said and said.action is Said.PAUSE and said.uid in case.observed.used else None,
+        head=case.observed.head,
+    )
 
 
 def _adopt(case: Case) -> Step:
@@ -101,18 +140,18 @@ def _adopt(case: Case) -> Step:
     assert unit is not None
     if baseline is None:
         return Step(case.progress, holds=(Hold("BaselineUnclear", "what the route serves now cannot be read"),))
-    if baseline != unit.backend:
+    if baseline != unit.backend or unit.digest in stopped_digests(case):
         unit = Unit("baseline", baseline)
     stable = unit_ref(case.release.name, unit)
     message = f"{stable.version} on {stable.backend} serves already: adopted as stable, without gates"
     chained = record(case, RecordKind.ADOPTED, message, stable=unit_body(stable), gated=False)
-    progress = Progress(
+    progress = replace(
+        _remembered(case),
         state=transition(State.NEW, Trigger.ADOPT, State.SETTLED),
-        since=case.now,
         stable=stable,
         head=chained.head,
-        stopped=tuple(digest for digest, kind in case.observed.history.items() if kind in STOPPING),
     )
+    name = record_name(case.release.name, chained.sequence)
     return Step(
         progress,
         (
@@ -120,35 +159,71 @@ def _adopt(case: Case) -> Step:
             KeepUnit(unit),
             WriteRecord(chained),
             Save(progress),
-            SetRoutes(Target(base=stable, record=str(chained.sequence)), Intention.LAYOUT),
+            SetRoutes(Target(base=stable, record=name), Intention.LAYOUT),
             Emit("Adopted", message),
         ),
     )
 
 
 def _install(case: Case) -> Step:
+    """Serve the unit that records say was stable last, else the one that the spec names."""
     unit, wanted = case.release.unit, case.wanted
     assert unit is not None and wanted is not None
-    if case.ready(wanted) == 0:
-        return Step(case.progress, holds=(Hold("CandidateNotReady", f"{wanted.backend} has no ready endpoint"),))
-    message = f"first install: nothing is served yet, so {wanted.version} gets all traffic at once"
-    chained = record(case, RecordKind.ADOPTED, message, stable=unit_body(wanted), gated=False)
-    progress = Progress(
+    served = next(iter(proven_units(case)), wanted)
+    if served == wanted and wanted.digest in stopped_digests(case):
+        message = f"{wanted.version} was stopped before, and nothing else of this release is known: name another unit"
+        return Step(case.progress, holds=(Hold("Stopped", message),))
+    if case.ready(served) == 0:
+        return Step(case.progress, holds=(Hold("CandidateNotReady", f"{served.backend} has no ready endpoint"),))
+    hold = unit_is_intact(case)
+    if hold is not None:
+        return Step(case.progress, holds=(hold,))
+    message = f"first install: nothing is served yet, so {served.version} gets all traffic at once"
+    chained = record(case, RecordKind.ADOPTED, message, stable=unit_body(served), gated=False)
+    progress = replace(
+        _remembered(case),
         state=transition(State.NEW, Trigger.INSTALL, State.INSTALLING),
-        since=case.now,
-        stable=wanted,
+        stable=served,
         head=chained.head,
     )
     target = target_of(case, progress)
     assert target is not None
+    keep: tuple[Action, ...] = (KeepUnit(unit),) if served == wanted else ()
     return Step(
         progress,
         (
             AddFinalizer(),
-            KeepUnit(unit),
+            *keep,
             WriteRecord(chained),
             Save(progress),
             SetRoutes(target, Intention.LAYOUT),
             Emit("Installing", message),
         ),
+    )
+
+
+def _other_unit_wanted(case: Case) -> bool:
+    wanted, stable = case.wanted, case.progress.stable
+    return wanted is not None and wanted != stable and not case.release.faults and case.ready(wanted) != 0
+
+
+def _install_other(case: Case) -> Step:
+    """Nothing is served yet, and the spec names another unit by now: that one gets all traffic at once."""
+    progress, wanted = case.progress, case.wanted
+    assert wanted is not None and case.release.unit is not None
+    message = f"{wanted.version} takes the place of a unit that was not served yet"
+    given_up = unit_body(progress.stable)
+    chained = record(case, RecordKind.ADOPTED, message, stable=unit_body(wanted), instead_of=given_up, gated=False)
+    begun = replace(
+        progress,
+        state=transition(State.INSTALLING, Trigger.RESTART, State.INSTALLING),
+        since=case.now,
+        stable=wanted,
+        head=chained.head,
+    )
+    name = record_name(case.release.name, chained.sequence)
+    target = Target(base=wanted, record=name)
+    return Step(
+        begun,
+        (KeepUnit(case.release.unit), WriteRecord(chained), Save(begun), SetRoutes(target, Intention.RAISE)),
     )

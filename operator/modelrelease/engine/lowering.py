@@ -6,6 +6,8 @@ step, once the candidate is at zero, so that a revert never waits for the record
 
 from dataclasses import replace
 
+from modelrelease.domain.decision import Action as Said
+from modelrelease.domain.decision import Decision, in_order
 from modelrelease.domain.exposure import uniform
 from modelrelease.domain.plan import OnNoSafePath
 from modelrelease.domain.record import RecordKind
@@ -24,13 +26,17 @@ from modelrelease.engine.actions import (
     Step,
     WriteRecord,
 )
-from modelrelease.engine.case import Case, candidate_share, fits, later, target_of
-from modelrelease.engine.records import record, unit_body, verdict_body
+from modelrelease.engine.case import Case, candidate_share, everything, fits, later, safe_unit, share_of, target_of
+from modelrelease.engine.chain import recovered_arms
+from modelrelease.engine.records import decision_body, record, unit_body, verdict_body
 from modelrelease.engine.states import Trigger, transition
 from modelrelease.engine.stops import IN_STAGES, IN_WATCH, first_stop, used_decisions
 
 KEPT_OUTCOMES = 5
+KEPT_STOPPED = 256
 CONFIRM_REVERT_S = 30
+WATCHED_IN = IN_TRAFFIC | {State.WATCHING, State.STOPPED}
+"""The states in which a watch can be open: alone, beside a newer candidate, and after that one was stopped."""
 
 
 def delete(case: Case) -> Step | None:
@@ -41,9 +47,14 @@ def delete(case: Case) -> Step | None:
         return Step(case.progress)
     progress = case.progress
     actions: list[Action] = []
-    reachable = any(view.exists and not view.problem for view in case.observed.routes)
-    if reachable and progress.stable and progress.candidate and not candidate_share(case).is_zero:
-        actions.append(SetRoutes(_at_zero(case, progress), Intention.LOWER))
+    stable, candidate = (progress.stable, progress.candidate) if progress.stable else recovered_arms(case)
+    if not case.observed.routes and _may_have_traffic(case):
+        hold = Hold("RouteUnread", "no route has been read, so the candidate cannot be taken back: mend spec.traffic")
+        return Step(progress, holds=(hold,))
+    if stable and candidate and not share_of(case, candidate).is_zero:
+        base = _refuge(case, stable, candidate) or stable
+        target = Target(base=base, other=candidate, exposure=uniform(case.segments, 0))
+        actions.append(SetRoutes(target, Intention.LOWER))
     if case.release.traffic.delete_owned_route and case.release.traffic.gateways:
         actions.append(DeleteOwnedRoutes())
     return Step(
@@ -55,14 +66,14 @@ def delete(case: Case) -> Step | None:
 def stop(case: Case) -> Step | None:
     """A stop condition holds: take everything back at once."""
     progress = case.progress
+    if progress.watch and progress.fallback and progress.state in WATCHED_IN:
+        found = first_stop(case, progress.watch.unit, IN_WATCH)
+        if found:
+            return _revert(case, _back_to_fallback(progress), progress.watch.unit, found)
     if progress.state in IN_TRAFFIC and progress.candidate:
         found = first_stop(case, progress.candidate, IN_STAGES)
         if found:
             return _revert(case, progress, progress.candidate, found)
-    if progress.watch and progress.fallback and progress.state in IN_TRAFFIC | {State.WATCHING}:
-        found = first_stop(case, progress.watch.unit, IN_WATCH)
-        if found:
-            return _revert(case, _back_to_fallback(progress), progress.watch.unit, found)
     return None
 
 
@@ -76,7 +87,7 @@ def lower_what_rose(case: Case) -> Step | None:
     if progress.state is State.REVERTING or not share.shares or share.within(intended):
         return None
     target = target_of(case, progress)
-    if target is None or progress.diverted:
+    if target is None:
         return None
     message = f"somebody else raised {progress.candidate.version} to {share}; intended is {intended}"
     lowered = replace(target, exposure=share.lowered_to(intended) if progress.state in IN_TRAFFIC else intended)
@@ -99,7 +110,7 @@ def go_back_to_stable(case: Case) -> Step | None:
         if progress.state is State.STOPPED:
             settled = _settled(case, progress)
             return Step(settled, (Save(settled),))
-    in_watch = progress.watch and progress.fallback and progress.state in IN_TRAFFIC | {State.WATCHING}
+    in_watch = progress.watch and progress.fallback and progress.state in WATCHED_IN
     if in_watch and progress.watch and progress.fallback and wanted.digest == progress.fallback.digest:
         return _withdraw(case, _back_to_fallback(progress), progress.watch.unit)
     return None
@@ -112,10 +123,13 @@ def finish_revert(case: Case) -> Step | None:
         return None
     if not progress.exposure.is_zero and progress.diverted is None:
         return _retry_revert(case, progress)
+    if not case.observed.routes:
+        hold = Hold("RouteUnread", "no route has been read, so the revert cannot be confirmed: mend spec.traffic")
+        return Step(progress, holds=(hold,))
     target = target_of(case, progress)
     assert target is not None
     steerable = [view for view in case.observed.routes if view.exists and not view.problem]
-    if any(not fits(view, target, case.segments) for view in steerable):
+    if any(not fits(view, target, case.segments) for view in steerable) or not candidate_share(case).is_zero:
         mark = replace(target, stopped=progress.stop.digest)
         return Step(progress, (SetRoutes(mark, Intention.LOWER),), holds=(Hold("Reverting", progress.stop.message),))
     confirmed = all(view.acceptance is Acceptance.ACCEPTED for view in steerable)
@@ -128,21 +142,19 @@ def finish_revert(case: Case) -> Step | None:
 def undivert(case: Case) -> Step | None:
     """Traffic went to the safe backend because stable could not take it: give it back once stable can."""
     progress = case.progress
-    if progress.diverted is None or progress.stable is None or case.ready(progress.stable) == 0:
-        return None
-    if progress.state not in (State.STOPPED, State.REVERTING):
+    if progress.diverted is None or progress.stable is None or not case.ready(progress.stable):
         return None
     back = replace(progress, diverted=None, exposure=uniform(case.segments, 0))
-    target = target_of(case, back)
-    assert target is not None
+    target = Target(base=progress.stable, other=progress.candidate, exposure=back.exposure)
     message = f"{progress.stable.backend} has ready endpoints again: traffic goes back to stable"
     return Step(back, (SetRoutes(target, Intention.LOWER), Save(back), Emit("BackToStable", message)))
 
 
 def _revert(case: Case, progress: Progress, unit: UnitRef, stop_: Stop) -> Step:
-    used = used_decisions(case, unit)
     newer = case.progress.candidate if progress is not case.progress else None
-    digests = [unit.digest, *([newer.digest] if newer else [])]
+    units = (unit, newer) if newer else (unit,)
+    used = [decision for stopped in units for decision in used_decisions(case, stopped)]
+    digests = [stopped.digest for stopped in units]
     reverting = replace(
         progress,
         state=transition(case.progress.state, Trigger.STOP, State.REVERTING),
@@ -150,8 +162,8 @@ def _revert(case: Case, progress: Progress, unit: UnitRef, stop_: Stop) -> Step:
         candidate=unit,
         intent=None,
         stop=stop_,
-        stopped=tuple(dict.fromkeys((*progress.stopped, *digests)))[-64:],
-        handled=(*progress.handled, *(decision.uid for decision in used)),
+        stopped=(*(digest for digest in progress.stopped if digest not in digests), *digests)[-KEPT_STOPPED:],
+        handled=tuple(dict.fromkeys((*progress.handled, *(decision.uid for decision in used)))),
         no_data_since=(),
     )
     target, diverted, hold = _safe_path(case, reverting, stop_)
@@ -179,21 +191,37 @@ def _retry_revert(case: Case, progress: Progress) -> Step:
 
 def _safe_path(case: Case, progress: Progress, stop_: Stop) -> tuple[Target, UnitRef | None, Hold | None]:
     """Where the traffic goes: stable, else the safe backend, else what the policy calls the less bad side (S11)."""
-    stable, candidate, plan = progress.stable, progress.candidate, case.plan
+    stable, candidate = progress.stable, progress.candidate
     assert stable is not None and candidate is not None
-    to_stable = Target(base=stable, other=candidate, exposure=uniform(case.segments, 0), stopped=stop_.digest)
-    if case.ready(stable) != 0:
-        return to_stable, None, None
-    safe = case.release.traffic.safe_backend
-    if safe is not None and case.observed.ready.get(safe) != 0:
-        unit = UnitRef("", f"{case.release.name[:50]}-safe", "safe backend", safe)
-        return Target(base=unit, stopped=stop_.digest), unit, None
-    on_none = plan.on_no_safe_path if plan else OnNoSafePath.CANDIDATE
-    if on_none is OnNoSafePath.STABLE or case.ready(candidate) == 0:
-        return to_stable, None, None
-    share = candidate_share(case).lowered_to(progress.exposure)
+    zero = uniform(case.segments, 0)
+    refuge = _refuge(case, stable, candidate)
+    if refuge == stable:
+        return Target(base=stable, other=candidate, exposure=zero, stopped=stop_.digest), None, None
+    if refuge is not None:
+        return Target(base=refuge, stopped=stop_.digest), refuge, None
+    watch = case.progress.watch
+    intended = everything(case.segments) if watch and watch.unit == candidate else progress.exposure
+    share = share_of(case, candidate).lowered_to(intended)
     hold = Hold("NoSafePath", f"{stable.backend} has no ready endpoint and no safe backend is ready: {stop_.message}")
     return Target(base=stable, other=candidate, exposure=share, stopped=stop_.digest), None, hold
+
+
+def _refuge(case: Case, stable: UnitRef, candidate: UnitRef) -> UnitRef | None:
+    """Who can take everything from the candidate; None where the candidate is the less bad side (S11)."""
+    if case.ready(stable) != 0:
+        return stable
+    safe = safe_unit(case)
+    if safe is not None and case.ready(safe) != 0:
+        return safe
+    on_none = case.plan.on_no_safe_path if case.plan else OnNoSafePath.CANDIDATE
+    return stable if on_none is OnNoSafePath.STABLE or case.ready(candidate) == 0 else None
+
+
+def _may_have_traffic(case: Case) -> bool:
+    """Whether a candidate may have a share on a route that could not be read."""
+    progress = case.progress
+    remembered = progress.candidate is not None and not progress.exposure.is_zero
+    return remembered or bool(case.release.traffic.routes or case.release.traffic.gateways)
 
 
 def _stopped(case: Case, progress: Progress, stop_: Stop) -> Step:
@@ -209,7 +237,8 @@ def _stopped(case: Case, progress: Progress, stop_: Stop) -> Step:
         stable=unit_body(progress.diverted or progress.stable),
         plan=progress.plan.digest if progress.plan else None,
         stage=progress.stage,
-        decisions=list(progress.handled[-4:]) if kind is RecordKind.ABORTED else None,
+        alsoStopped=list(_stopped_with(progress, stop_)) or None,
+        decisions=decision_body(_behind(case, stop_)) or None,
         verdicts=verdict_body(case.observed.verdicts) if case.observed.verdicts else None,
     )
     past = PastOutcome(stop_.version, stop_.digest, kind.value, stop_.message, stop_.at)
@@ -218,7 +247,6 @@ def _stopped(case: Case, progress: Progress, stop_: Stop) -> Step:
         state=transition(State.REVERTING, Trigger.REVERTED, State.STOPPED),
         since=case.now,
         exposure=uniform(case.segments, 0),
-        watch=None,
         head=chained.head,
         outcomes=(past, *progress.outcomes)[:KEPT_OUTCOMES],
     )
@@ -227,13 +255,34 @@ def _stopped(case: Case, progress: Progress, stop_: Stop) -> Step:
     return Step(stopped, (WriteRecord(chained), Save(stopped), Emit(kind.value, message, warning=True)))
 
 
+def _stopped_with(progress: Progress, stop_: Stop) -> tuple[str, ...]:
+    """The digests that were stopped together with the one that the stop is about: a newer candidate."""
+    at = progress.stopped.index(stop_.digest) if stop_.digest in progress.stopped else len(progress.stopped)
+    return progress.stopped[at + 1 :]
+
+
+def _behind(case: Case, stop_: Stop) -> tuple[Decision, ...]:
+    """The decisions that this stop used up, so that its record names them."""
+    said = (Said.ABORT, Said.REJECT, Said.RETRY)
+    return tuple(
+        decision
+        for decision in in_order(case.observed.decisions)
+        if decision.uid in case.progress.handled
+        and decision.action in said
+        and decision.digest in (None, stop_.digest, *_stopped_with(case.progress, stop_))
+    )
+
+
 def _withdraw(case: Case, progress: Progress, unit: UnitRef) -> Step:
     assert progress.stable is not None
+    if not share_of(case, unit).is_zero and _refuge(case, progress.stable, unit) != progress.stable:
+        message = f"the spec names {progress.stable.version} again, but {progress.stable.backend} has no ready endpoint"
+        return Step(case.progress, holds=(Hold("NoSafePath", message),))
     message = f"the spec names {progress.stable.version} again: {unit.version} is withdrawn, no canary needed"
     chained = record(case, RecordKind.WITHDRAWN, message, withdrawn=unit_body(unit), stable=unit_body(progress.stable))
     past = PastOutcome(unit.version, unit.digest, "Withdrawn", message, case.now)
     settled = replace(_settled(case, progress), head=chained.head, outcomes=(past, *progress.outcomes)[:KEPT_OUTCOMES])
-    target = Target(base=progress.stable, other=unit, exposure=uniform(case.segments, 0))
+    target = Target(base=progress.diverted or progress.stable, other=unit, exposure=uniform(case.segments, 0))
     return Step(
         settled,
         (SetRoutes(target, Intention.LOWER), WriteRecord(chained), Save(settled), Emit("Withdrawn", message)),
@@ -241,7 +290,7 @@ def _withdraw(case: Case, progress: Progress, unit: UnitRef) -> Step:
 
 
 def _settled(case: Case, progress: Progress) -> Progress:
-    to = State.WATCHING if progress.watch and progress.state in IN_TRAFFIC else State.SETTLED
+    to = State.WATCHING if progress.watch and progress.state in WATCHED_IN else State.SETTLED
     return replace(
         progress,
         state=transition(case.progress.state, Trigger.WITHDRAW, to),
@@ -260,8 +309,3 @@ def _settled(case: Case, progress: Progress) -> Progress:
 
 def _back_to_fallback(progress: Progress) -> Progress:
     return replace(progress, stable=progress.fallback, fallback=None, watch=None)
-
-
-def _at_zero(case: Case, progress: Progress) -> Target:
-    assert progress.stable is not None
-    return Target(base=progress.stable, other=progress.candidate, exposure=uniform(case.segments, 0))

@@ -10,32 +10,34 @@ from dataclasses import replace
 from datetime import datetime
 
 from modelrelease.domain.release import IN_TRAFFIC, Observed, Progress, Release, State
-from modelrelease.engine import lowering, raising, upkeep
+from modelrelease.engine import first_contact, lowering, raising, upkeep
 from modelrelease.engine.actions import Step
 from modelrelease.engine.case import Case
-from modelrelease.engine.first_contact import first_contact
+from modelrelease.engine.checks import relevant
 from modelrelease.engine.stops import no_data_limit
 
 KEPT_HANDLED = 64
+"""Used decisions that are remembered even when their object is gone; those that exist are always remembered."""
+
 Move = Callable[[Case], Step | None]
 
 MOVES: tuple[Move, ...] = (
     lowering.delete,
-    first_contact,
+    first_contact.first_contact,
     lowering.stop,
-    lowering.lower_what_rose,
     lowering.go_back_to_stable,
+    lowering.lower_what_rose,
     lowering.finish_revert,
     lowering.undivert,
     upkeep.note_pause,
-    upkeep.reject_foreign_change,
     raising.follow_spec,
+    upkeep.reject_foreign_change,
+    raising.start,
     upkeep.finish_watch,
-    raising.install,
+    first_contact.install,
     raising.confirm,
     raising.prepare,
     raising.advance,
-    raising.start,
     upkeep.tidy,
 )
 
@@ -60,7 +62,7 @@ def forget_used(progress: Progress, observed: Observed) -> Progress:
     if len(progress.handled) <= KEPT_HANDLED:
         return progress
     existing = {decision.uid for decision in observed.decisions}
-    return replace(progress, handled=tuple(uid for uid in progress.handled if uid in existing)[-2 * KEPT_HANDLED :])
+    return replace(progress, handled=tuple(uid for uid in progress.handled if uid in existing))
 
 
 def remember_no_data(release: Release, progress: Progress, observed: Observed, now: datetime) -> Progress:
@@ -71,10 +73,10 @@ def remember_no_data(release: Release, progress: Progress, observed: Observed, n
     if not observed.verdicts:
         return progress
     before = dict(progress.no_data_since)
-    counting = progress.state is State.OBSERVING
+    counted = relevant(Case(release, progress, observed, now)) if progress.state is State.OBSERVING else ()
     after = tuple(
         (verdict.key, before.get(verdict.key, now))
-        for verdict in observed.verdicts
-        if counting and no_data_limit(verdict, plan_in_force.limits) is not None
+        for verdict in counted
+        if no_data_limit(verdict, plan_in_force.limits) is not None
     )
     return progress if after == progress.no_data_since else replace(progress, no_data_since=after)

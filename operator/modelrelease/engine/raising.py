@@ -8,9 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from modelrelease.domain.decision import Action as Said
+from modelrelease.domain.decision import Decision
 from modelrelease.domain.exposure import uniform
 from modelrelease.domain.gate import tightens
-from modelrelease.domain.plan import Plan
+from modelrelease.domain.plan import OnDrift, Plan
 from modelrelease.domain.record import RecordKind, record_name
 from modelrelease.domain.release import IN_TRAFFIC, Intent, PastOutcome, Progress, State, Watch
 from modelrelease.domain.traffic import Target
@@ -27,36 +28,36 @@ from modelrelease.engine.actions import (
     Step,
     WriteRecord,
 )
-from modelrelease.engine.case import Case, all_accepted, candidate_share, fits, later, target_of
-from modelrelease.engine.checks import BEFORE_FIRST, BETWEEN, TO_COMPLETE, approval, holds, promote_decision
+from modelrelease.engine.case import Case, all_accepted, candidate_share, fits, later, serves_all, target_of
+from modelrelease.engine.checks import (
+    BEFORE_FIRST,
+    BETWEEN,
+    STILL,
+    TO_COMPLETE,
+    approval,
+    evidence_is_there,
+    holds,
+    promote_decision,
+    source_answers,
+)
 from modelrelease.engine.lowering import KEPT_OUTCOMES
 from modelrelease.engine.records import decision_body, exposure_body, record, unit_body, verdict_body
 from modelrelease.engine.states import Trigger, transition
 
 
-def install(case: Case) -> Step | None:
-    """First install: create the owned route and wait until its gateway accepts it."""
-    progress = case.progress
-    if progress.state is not State.INSTALLING:
-        return None
-    target = target_of(case, progress)
-    assert target is not None and progress.stable is not None
-    if any(not fits(view, target, case.segments) for view in case.observed.routes):
-        return Step(progress, (SetRoutes(target, Intention.LAYOUT),))
-    if not all_accepted(case):
-        return Step(progress, holds=(Hold("RouteNotAccepted", "waiting for the gateway to accept the new route"),))
-    settled = replace(progress, state=transition(State.INSTALLING, Trigger.INSTALLED, State.SETTLED), since=case.now)
-    return Step(settled, (Save(settled), Emit("Installed", f"{progress.stable.version} gets all traffic")))
-
-
 def follow_spec(case: Case) -> Step | None:
-    """The spec changed in mid-rollout: tighter bounds apply in place, anything else starts over (S13)."""
+    """The spec changed in mid-rollout: tighter bounds apply in place, anything else starts over (S13).
+
+    A spec with faults changes nothing: the candidate in flight is judged on by the plan that it started with.
+    """
     progress, wanted, new = case.progress, case.wanted, case.release.plan
     if progress.state not in IN_TRAFFIC or progress.candidate is None or wanted is None or new is None:
         return None
+    if case.release.faults:
+        return None
     old = progress.plan
     if wanted.digest == progress.candidate.digest and old is not None:
-        if new.digest == old.digest:
+        if new == old:
             return None
         if only_tighter(new, old):
             return _tighten(case, new)
@@ -75,12 +76,13 @@ def start(case: Case) -> Step | None:
         return None
     if case.release.faults or case.observed.conflict:
         return None
-    retry = next(iter(case.decisions(Said.RETRY, digest=wanted.digest)), None)
-    if wanted.digest in progress.stopped and retry is None:
+    stopped = wanted.digest in progress.stopped
+    retries = [said for said in case.decisions(Said.RETRY) if said.digest == wanted.digest] if stopped else []
+    if stopped and not retries:
         return None
     if progress.diverted is not None:
         return Step(progress, holds=(Hold("NoSafePath", "stable has no ready endpoint: nothing new starts"),))
-    return _start(case, wanted, plan, handled=(retry.uid,) if retry else ())
+    return _start(case, wanted, plan, retries)
 
 
 def prepare(case: Case) -> Step | None:
@@ -90,14 +92,14 @@ def prepare(case: Case) -> Step | None:
         return None
     target = target_of(case, progress)
     assert target is not None
-    marked = _marked(case, progress.candidate)
-    if marked or any(not fits(view, target, case.segments) for view in case.observed.routes):
+    if any(not fits(view, target, case.segments) for view in case.observed.routes):
         problem = next((view.problem for view in case.observed.routes if view.problem), None)
         if problem or case.observed.conflict:
             reason = "RouteConflict" if case.observed.conflict else "RouteUnusable"
             return Step(progress, holds=(Hold(reason, case.observed.conflict or problem or ""),))
-        mark = replace(target, stopped="" if marked else None)
-        return Step(progress, (SetRoutes(mark, Intention.LAYOUT),))
+        if any(view.exists and not serves_all(view, target.base) for view in case.observed.routes):
+            return _prepare_drifted(case, target)
+        return Step(progress, (SetRoutes(target, Intention.LAYOUT),))
     found = tuple(holds(case, BEFORE_FIRST))
     if found:
         return Step(progress, holds=found, wake_at=_earliest(found))
@@ -128,9 +130,40 @@ def confirm(case: Case) -> Step | None:
             wake = later(intent.decided_at, plan.limits.route_confirm_s)
             return Step(progress, holds=(Hold("RouteNotAccepted", "waiting for the gateway", wake),), wake_at=wake)
         return _confirmed(case, intent)
-    if intent.process == case.observed.process and case.since(intent.decided_at) <= plan.limits.fresh_s:
+    if _may_still_happen(case, intent, target):
         return Step(progress, (SetRoutes(replace(target, record=intent.record), Intention.RAISE),))
     return _void(case, intent)
+
+
+def _may_still_happen(case: Case, intent: Intent, target: Target) -> bool:
+    """Whether a raise that was decided may be written again.
+
+    Only by the process that decided it, while its evidence is fresh, while nothing holds, and while each route either
+    is as it was then or has been raised already: anything else somebody else has written, and a raise would undo it.
+    """
+    plan = case.plan
+    if plan is None or intent.process != case.observed.process or case.since(intent.decided_at) > plan.limits.fresh_s:
+        return False
+    before = _before_intent(case)
+    earlier = replace(target, exposure=before.exposure)
+    forms = (earlier, target)
+    if not all(any(fits(view, form, case.segments) for form in forms) for view in case.observed.routes):
+        return False
+    evidence = evidence_is_there if before.stage >= 0 else source_answers
+    return not any(holds(replace(case, progress=before), (*STILL, evidence)))
+
+
+def _before_intent(case: Case) -> Progress:
+    """The progress as it was before the raise was decided: in the stage entered last, or preparing."""
+    progress, plan = case.progress, case.plan
+    assert plan is not None
+    entered = progress.stage >= 0
+    return replace(
+        progress,
+        state=transition(State.RAISING, Trigger.VOID, State.OBSERVING if entered else State.PREPARING),
+        exposure=plan.stages[progress.stage].exposure if entered else uniform(case.segments, 0),
+        intent=None,
+    )
 
 
 def only_tighter(new: Plan, old: Plan) -> bool:
@@ -141,6 +174,16 @@ def only_tighter(new: Plan, old: Plan) -> bool:
         replace(theirs, rule=ours.rule) == ours and tightens(ours.rule, theirs.rule)
         for ours, theirs in zip(new.gates, old.gates, strict=True)
     )
+
+
+def _prepare_drifted(case: Case, target: Target) -> Step:
+    """Before the first stage somebody else moved traffic away from stable: give it back, or hold as configured."""
+    message = "somebody else changed the route while the release was being prepared"
+    hold = Hold("Drifted", message)
+    if case.plan and case.plan.on_drift is OnDrift.HOLD:
+        return Step(case.progress, holds=(hold,), drifted=message)
+    actions = (SetRoutes(target, Intention.LOWER), Emit("Drifted", message, warning=True))
+    return Step(case.progress, actions, holds=(hold,), drifted=message)
 
 
 def _raise(case: Case) -> Step:
@@ -202,23 +245,13 @@ def _confirmed(case: Case, intent: Intent) -> Step:
 
 
 def _void(case: Case, intent: Intent) -> Step:
-    progress, plan = case.progress, case.plan
-    assert plan is not None
-    entered = progress.stage >= 0
-    exposure = plan.stages[progress.stage].exposure if entered else uniform(case.segments, 0)
-    back = replace(
-        progress,
-        state=transition(State.RAISING, Trigger.VOID, State.OBSERVING if entered else State.PREPARING),
-        since=case.now,
-        exposure=exposure,
-        intent=None,
-    )
+    back = replace(_before_intent(case), since=case.now)
     message = f"the raise decided in {intent.record} was not carried out in time: it is decided anew"
     chained = record(case, RecordKind.INTENT_VOID, message, intent=intent.record)
     back = replace(back, head=chained.head)
     actions: tuple[Action, ...] = (WriteRecord(chained), Save(back), Emit("IntentVoid", message))
     target = target_of(case, back)
-    if target is not None and not candidate_share(case).within(exposure):
+    if target is not None and not candidate_share(case).within(back.exposure):
         actions = (SetRoutes(target, Intention.LOWER), *actions)
     return Step(back, actions)
 
@@ -248,7 +281,7 @@ def _complete(case: Case) -> Step:
         since=case.now,
         stable=unit,
         candidate=None,
-        fallback=progress.stable if plan.watch_s else None,
+        fallback=(progress.fallback if progress.watch else progress.stable) if plan.watch_s else None,
         watch=Watch(unit, case.now, later(case.now, plan.watch_s)) if plan.watch_s else None,
         plan=plan if plan.watch_s else None,
         stage=-1,
@@ -281,37 +314,39 @@ def _begin(case: Case, progress: Progress, unit: UnitRef, plan: Plan) -> Progres
     )
 
 
-def _start(case: Case, wanted: UnitRef, plan: Plan, *, handled: tuple[str, ...]) -> Step:
+def _start(case: Case, wanted: UnitRef, plan: Plan, retries: list[Decision]) -> Step:
+    """Begin at the first stage. A Retry first lifts the mark from the route: from then on a mark is a new stop (S3)."""
     assert case.release.unit is not None
     progress = _begin(case, case.progress, wanted, plan)
     message = f"{wanted.version} starts: {len(plan.stages)} stages, {len(plan.gates)} gates"
-    retried = [decision for decision in case.observed.decisions if decision.uid in handled]
     chained = record(
         case,
-        RecordKind.RETRIED if handled else RecordKind.STARTED,
-        f"{message} (again, by {retried[0].author}: {retried[0].reason})" if retried else message,
+        RecordKind.RETRIED if retries else RecordKind.STARTED,
+        f"{message} (again, by {retries[0].author}: {retries[0].reason})" if retries else message,
         candidate=unit_body(wanted),
         stable=unit_body(progress.stable),
         plan=plan.digest,
-        decisions=decision_body(retried),
+        decisions=decision_body(retries),
     )
     progress = replace(
         progress,
         state=transition(case.progress.state, Trigger.START, State.PREPARING),
-        handled=(*progress.handled, *handled),
+        handled=(*progress.handled, *(decision.uid for decision in retries)),
         head=chained.head,
     )
     target = target_of(case, progress)
     assert target is not None
-    mark = replace(target, stopped="" if _marked(case, wanted) else None)
+    marked = any(view.stopped == wanted.digest for view in case.observed.routes)
+    first: tuple[Action, ...] = (SetRoutes(replace(target, stopped=""), Intention.LAYOUT),) if marked else ()
     return Step(
         progress,
         (
             AddFinalizer(),
             KeepUnit(case.release.unit),
+            *first,
             WriteRecord(chained),
             Save(progress),
-            SetRoutes(mark, Intention.LAYOUT),
+            SetRoutes(target, Intention.LAYOUT),
             Emit("Started", message),
         ),
     )
@@ -325,8 +360,9 @@ def _restart(case: Case, wanted: UnitRef | None, plan: Plan, why: str) -> Step:
     begun = _begin(case, progress, wanted or old, plan)
     begun = replace(begun, state=transition(progress.state, Trigger.RESTART, State.PREPARING), head=chained.head)
     if wanted is None:
-        begun = replace(begun, state=transition(State.PREPARING, Trigger.WITHDRAW, State.SETTLED), candidate=None)
-        begun = replace(begun, plan=None, stopped=progress.stopped)
+        to = State.WATCHING if progress.watch else State.SETTLED
+        begun = replace(begun, state=transition(State.PREPARING, Trigger.WITHDRAW, to), candidate=None)
+        begun = replace(begun, plan=progress.plan if progress.watch else None, stopped=progress.stopped)
     actions: list[Action] = []
     if not candidate_share(case).is_zero:
         zero = Target(base=progress.stable, other=old, exposure=uniform(case.segments, 0))
@@ -343,10 +379,6 @@ def _tighten(case: Case, plan: Plan) -> Step:
     chained = record(case, RecordKind.TIGHTENED, message, plan=plan.digest, previousPlan=old.digest if old else None)
     progress = replace(case.progress, plan=plan, head=chained.head)
     return Step(progress, (WriteRecord(chained), Save(progress), Emit("PlanTightened", message)))
-
-
-def _marked(case: Case, unit: UnitRef) -> bool:
-    return any(view.stopped == unit.digest for view in case.observed.routes)
 
 
 def _earliest(found: tuple[Hold, ...]) -> datetime | None:

@@ -34,8 +34,21 @@ class IllegalTransition(Exception):
 
 S, T = State, Trigger
 
+MEANING: dict[State, str] = {
+    S.NEW: "Nothing is remembered: first contact, or a status that was lost.",
+    S.INSTALLING: "Nothing was served yet; the own route is being made and waits for its gateway.",
+    S.SETTLED: "Stable has all traffic and nothing is under way.",
+    S.PREPARING: "A candidate is on its way and has no traffic: routes are laid out, the first stage is waited for.",
+    S.RAISING: "A raise is decided and recorded; the route and its gateway have not confirmed it yet.",
+    S.OBSERVING: "The candidate has its stage's share and is judged.",
+    S.WATCHING: "The new unit is stable and has all traffic; the watch can still take it back to the fallback.",
+    S.REVERTING: "A stop condition held: the candidate is being brought to zero.",
+    S.STOPPED: "The candidate is at zero and stays there until a person retries it or the spec names another unit.",
+    S.DELETED: "The object is being deleted and the candidate has no traffic.",
+}
+
 TRANSITIONS: dict[tuple[State, Trigger], frozenset[State]] = {
-    (S.NEW, T.ADOPT): frozenset({S.SETTLED}),
+    (S.NEW, T.ADOPT): frozenset({S.SETTLED, S.WATCHING}),
     (S.NEW, T.INSTALL): frozenset({S.INSTALLING}),
     (S.INSTALLING, T.INSTALLED): frozenset({S.SETTLED}),
     (S.INSTALLING, T.RESTART): frozenset({S.INSTALLING}),
@@ -52,12 +65,13 @@ TRANSITIONS: dict[tuple[State, Trigger], frozenset[State]] = {
     (S.RAISING, T.STOP): frozenset({S.REVERTING}),
     (S.OBSERVING, T.STOP): frozenset({S.REVERTING}),
     (S.WATCHING, T.STOP): frozenset({S.REVERTING}),
+    (S.STOPPED, T.STOP): frozenset({S.REVERTING}),
     (S.REVERTING, T.REVERTED): frozenset({S.STOPPED}),
     (S.PREPARING, T.WITHDRAW): frozenset({S.SETTLED, S.WATCHING}),
     (S.RAISING, T.WITHDRAW): frozenset({S.SETTLED, S.WATCHING}),
     (S.OBSERVING, T.WITHDRAW): frozenset({S.SETTLED, S.WATCHING}),
     (S.WATCHING, T.WITHDRAW): frozenset({S.SETTLED}),
-    (S.STOPPED, T.WITHDRAW): frozenset({S.SETTLED}),
+    (S.STOPPED, T.WITHDRAW): frozenset({S.SETTLED, S.WATCHING}),
     (S.PREPARING, T.RESTART): frozenset({S.PREPARING}),
     (S.RAISING, T.RESTART): frozenset({S.PREPARING}),
     (S.OBSERVING, T.RESTART): frozenset({S.PREPARING}),

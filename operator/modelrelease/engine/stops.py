@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from modelrelease.domain.decision import Action, Decision
 from modelrelease.domain.evidence import Cause
 from modelrelease.domain.plan import AtMaxDuration, Limits
-from modelrelease.domain.release import State, Stop
+from modelrelease.domain.release import IN_TRAFFIC, State, Stop
 from modelrelease.domain.traffic import Acceptance
 from modelrelease.domain.unit import UnitRef
 from modelrelease.domain.verdict import Outcome, Verdict
 from modelrelease.engine.case import Case
+from modelrelease.engine.checks import EVIDENCE, holds, relevant
 
 StopCheck = Callable[[Case, UnitRef], Stop | None]
 
@@ -33,18 +34,22 @@ def _stops(case: Case, unit: UnitRef, checks: tuple[StopCheck, ...]) -> Iterator
 def marked_on_route(case: Case, unit: UnitRef) -> Stop | None:
     """The route already carries the stopped mark: a revert was written and the status was not (S3).
 
-    While preparing, the mark is that of an earlier try which a person's Retry lifts; the layout write removes it.
+    A person's Retry lifts the mark of an earlier try before the status says that the unit is on its way again, so a
+    mark that is seen here is never an old one.
     """
-    if case.progress.state is not State.PREPARING and any(view.stopped == unit.digest for view in case.observed.routes):
+    if any(view.stopped == unit.digest for view in case.observed.routes):
         message = f"{unit.version} was stopped; the mark on the route outlived the status"
         return _stop(case, unit, "Stopped", message)
     return None
 
 
 def aborted(case: Case, unit: UnitRef) -> Stop | None:
-    """A person said Abort, or rejected it."""
+    """A person said Abort, or rejected it. Said without a digest it is for the candidate, where there is one."""
+    candidate = case.progress.candidate if case.progress.state in IN_TRAFFIC else None
     for action in (Action.ABORT, Action.REJECT):
         for decision in case.decisions(action, digest=unit.digest):
+            if decision.digest is None and candidate not in (None, unit):
+                continue
             word = "aborted" if action is Action.ABORT else "rejected"
             return _stop(case, unit, word.capitalize(), f"{word} by {decision.author}: {decision.reason}")
     return None
@@ -64,24 +69,32 @@ def evidence_gone_too_long(case: Case, unit: UnitRef) -> Stop | None:
     """A gate has had no data for longer than the plan bears (Missing and Broken; other causes hold)."""
     if case.plan is None:
         return None
-    for verdict in case.observed.verdicts:
+    for verdict in relevant(case):
         since = dict(case.progress.no_data_since).get(verdict.key)
         limit = no_data_limit(verdict, case.plan.limits)
-        if since is None or limit is None or verdict.outcome is not Outcome.NO_DATA:
+        if since is None or limit is None:
             continue
         if case.since(since) >= limit:
             return _stop(
-                case, unit, f"Evidence{verdict.cause}", f"gate {verdict.key}: no data for {limit} s: {verdict.sentence}"
+                case,
+                unit,
+                f"Evidence{verdict.cause or Cause.BROKEN}",
+                f"gate {verdict.key}: no data for {limit} s: {verdict.sentence}",
             )
     return None
 
 
 def undecided_too_long(case: Case, unit: UnitRef) -> Stop | None:
-    """The stage's maximum duration is over, and the stage says Revert for that."""
+    """The stage's maximum duration is over without enough evidence, and the stage says Revert for that.
+
+    A stage whose evidence is complete and that only waits for a person is not undecided.
+    """
     stage = case.stage
     if stage is None or stage.max_duration_s is None or stage.at_max_duration is not AtMaxDuration.REVERT:
         return None
-    if case.since(case.progress.stage_since) >= stage.max_duration_s:
+    if case.progress.state is not State.OBSERVING or case.since(case.progress.stage_since) < stage.max_duration_s:
+        return None
+    if any(holds(case, EVIDENCE)):
         return _stop(case, unit, "Undecided", f"stage {stage.name} was still undecided after {stage.max_duration_s} s")
     return None
 
@@ -106,35 +119,38 @@ def route_refused(case: Case, unit: UnitRef) -> Stop | None:
 
 
 IN_STAGES: tuple[StopCheck, ...] = (
-    marked_on_route,
     gate_says_revert,
     aborted,
     evidence_gone_too_long,
     undecided_too_long,
     route_refused,
+    marked_on_route,
 )
-"""What stops a candidate."""
+"""What stops a candidate. The mark comes last, so that a revert begun anew after a crash still says its reason."""
 
-IN_WATCH: tuple[StopCheck, ...] = (marked_on_route, watch_gate_says_revert, aborted)
+IN_WATCH: tuple[StopCheck, ...] = (watch_gate_says_revert, aborted, marked_on_route)
 """What stops a unit after 100 %. Missing evidence alerts here and does not revert (R13)."""
 
 
 def no_data_limit(verdict: Verdict, limits: Limits) -> int | None:
-    """How many seconds of this verdict's kind of no data are borne; None: as long as it takes."""
+    """How many seconds of this verdict's kind of no data are borne; None: as long as it takes, or there is data."""
+    if verdict.outcome is not Outcome.NO_DATA:
+        return None
     match verdict.cause:
         case Cause.MISSING:
             return limits.missing_s
-        case Cause.BROKEN:
+        case Cause.BROKEN | None:
             return limits.broken_s
         case _:
             return None
 
 
 def used_decisions(case: Case, unit: UnitRef) -> tuple[Decision, ...]:
-    """The Abort and Reject decisions that stopping `unit` uses up."""
-    return (
-        *case.decisions(Action.ABORT, digest=unit.digest),
-        *case.decisions(Action.REJECT, digest=unit.digest),
+    """The decisions that stopping `unit` uses up: Abort and Reject, and each Retry that was said before the stop."""
+    return tuple(
+        decision
+        for action in (Action.ABORT, Action.REJECT, Action.RETRY)
+        for decision in case.decisions(action, digest=unit.digest)
     )
 
 

@@ -1,37 +1,42 @@
 """Moves that keep order and raise nothing: pauses noted, foreign changes answered, the watch ended, routes tidied."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from modelrelease.domain.decision import Action as Said
 from modelrelease.domain.decision import Decision, in_order
 from modelrelease.domain.evidence import Cause
 from modelrelease.domain.exposure import uniform
+from modelrelease.domain.gate import Phase
 from modelrelease.domain.plan import OnDrift
 from modelrelease.domain.record import RecordKind
 from modelrelease.domain.release import IN_TRAFFIC, PastOutcome, State
 from modelrelease.domain.traffic import RouteView, Target
 from modelrelease.domain.verdict import Outcome
 from modelrelease.engine.actions import Action, Emit, Hold, Intention, Save, SetRoutes, Step, WriteRecord
-from modelrelease.engine.case import Case, fits, later, target_of
-from modelrelease.engine.lowering import KEPT_OUTCOMES
+from modelrelease.engine.case import Case, fits, later, serves_all, target_of
+from modelrelease.engine.checks import current
+from modelrelease.engine.lowering import KEPT_OUTCOMES, WATCHED_IN
 from modelrelease.engine.records import decision_body, record, unit_body
 from modelrelease.engine.states import Trigger, transition
 
 
 def note_pause(case: Case) -> Step | None:
-    """Record a Pause or a Resume by a person, with who and why (R17)."""
-    newest = _newest_pause_or_resume(case)
-    paused_by = newest.uid if newest and newest.action is Said.PAUSE else None
-    if paused_by == case.progress.paused_by:
+    """Record a Pause or a Resume by a person, with who and why (R17).
+
+    Only a Resume ends a pause: that the Pause object was deleted says nothing about who wanted what.
+    """
+    new = [*case.decisions(Said.PAUSE), *case.decisions(Said.RESUME)]
+    newest = newest_pause_or_resume(new, case.release.uid)
+    if newest is None or (newest.action is Said.RESUME and case.progress.paused_by is None):
         return None
-    if newest is None:
-        progress = replace(case.progress, paused_by=None)
-        return Step(progress, (Save(progress),))
+    paused_by = newest.uid if newest.action is Said.PAUSE else None
     word = "paused" if paused_by else "resumed"
     message = f"{word} by {newest.author}: {newest.reason}"
     kind = RecordKind.PAUSED if paused_by else RecordKind.RESUMED
     chained = record(case, kind, message, decisions=decision_body([newest]))
-    progress = replace(case.progress, paused_by=paused_by, head=chained.head)
+    handled = (*case.progress.handled, *(decision.uid for decision in new))
+    progress = replace(case.progress, paused_by=paused_by, handled=handled, head=chained.head)
     return Step(progress, (WriteRecord(chained), Save(progress), Emit(kind.value, message)))
 
 
@@ -39,22 +44,27 @@ def reject_foreign_change(case: Case) -> Step | None:
     """Somebody else changed the owned weights or the form of the route: show it, and restore or hold as configured.
 
     Restoring never gives the candidate more than it has now (S3); a candidate whose share was lowered by somebody
-    else starts over at the first stage. What rose was already taken back by `lowering.lower_what_rose`.
+    else starts over at the first stage. What rose was already taken back by `lowering.lower_what_rose`. An own route
+    that was deleted is made again, with everything on stable.
     """
     progress = case.progress
     target = target_of(case, progress)
     if target is None or progress.state not in (State.OBSERVING, State.WATCHING, State.SETTLED, State.STOPPED):
         return None
     strays = [view for view in case.observed.routes if not fits(view, target, case.segments)]
-    if not strays or all(_only_untidy(view, target, case) for view in strays):
+    if not strays or all(_only_untidy(view, case) for view in strays):
         return None
+    if case.observed.conflict:
+        return Step(progress, holds=(Hold("RouteConflict", case.observed.conflict),))
     view = strays[0]
-    if not view.exists or view.problem:
+    remade = not view.exists and bool(case.release.traffic.gateways)
+    if (not view.exists or view.problem) and not remade:
         what = f"HTTPRoute {view.name} is gone" if not view.exists else f"HTTPRoute {view.name}: {view.problem}"
         return Step(progress, holds=(Hold("Drifted", what),), drifted=what)
-    message = f"HTTPRoute {view.name} was changed by somebody else: it says {_arms(view)}"
+    what = f"was changed by somebody else: it says {_arms(view)}" if view.exists else "was deleted by somebody else"
+    message = f"HTTPRoute {view.name} {what}"
     plan = case.plan
-    if (plan and plan.on_drift is OnDrift.HOLD) or progress.state is State.WATCHING:
+    if (plan and plan.on_drift is OnDrift.HOLD) or (progress.state is State.WATCHING and not remade):
         return Step(progress, holds=(Hold("Drifted", message),), drifted=message)
     actions: tuple[Action, ...]
     if progress.state is State.OBSERVING:
@@ -73,21 +83,23 @@ def reject_foreign_change(case: Case) -> Step | None:
         begun = replace(begun, head=chained.head)
         actions = (SetRoutes(zero, Intention.LOWER), WriteRecord(chained), Save(begun))
         return Step(begun, (*actions, Emit("Drifted", message, warning=True)), drifted=message)
-    actions = (SetRoutes(target, Intention.LOWER if target.other else Intention.LAYOUT),)
+    whole = Target(base=progress.diverted or progress.stable or target.base)
+    actions = (SetRoutes(whole, Intention.LAYOUT) if remade else SetRoutes(target, Intention.LOWER),)
     return Step(progress, (*actions, Emit("Drifted", message, warning=True)), drifted=message)
 
 
 def finish_watch(case: Case) -> Step | None:
     """The watch is over: the unit has proven itself, the fallback is let go. Missing evidence keeps it open."""
     progress, watch = case.progress, case.progress.watch
-    if watch is None or progress.state not in IN_TRAFFIC | {State.WATCHING}:
+    if watch is None or progress.state not in WATCHED_IN:
         return None
     if case.now < watch.until:
-        return None if progress.state in IN_TRAFFIC or _starts(case) else Step(progress, wake_at=watch.until)
-    blind = next((v for v in case.observed.watch_verdicts if _blind(v.outcome, v.cause)), None)
-    if blind is not None and progress.state is State.WATCHING and not _starts(case):
-        hold = Hold("EvidenceMissing", f"the watch stays open: gate {blind.key}: {blind.sentence}")
-        return Step(progress, holds=(hold,), wake_at=later(case.now, 60))
+        return None if progress.state in IN_TRAFFIC else _unless_untidy(case, Step(progress, wake_at=watch.until))
+    blind = _blind(case)
+    if blind is not None:
+        hold = Hold("EvidenceMissing", f"the watch stays open: {blind}")
+        step = Step(progress, holds=(hold,), wake_at=later(case.now, 60))
+        return None if progress.state in IN_TRAFFIC else _unless_untidy(case, step)
     message = f"{watch.unit.version} came through its watch"
     chained = record(case, RecordKind.WATCH_COMPLETED, message, stable=unit_body(watch.unit))
     past = PastOutcome(watch.unit.version, watch.unit.digest, "WatchCompleted", message, case.now)
@@ -105,10 +117,13 @@ def finish_watch(case: Case) -> Step | None:
 
 
 def tidy(case: Case) -> Step | None:
-    """At rest the route has one arm and no segment rules. A layout write; nobody's share changes."""
+    """At rest the route has one arm and no segment rules, in the watch the fallback's arm beside the watched unit's.
+
+    A layout write; nobody's share changes.
+    """
     progress = case.progress
     target = target_of(case, progress)
-    if target is None or progress.state is not State.SETTLED or case.observed.conflict:
+    if target is None or progress.state not in (State.SETTLED, State.WATCHING) or case.observed.conflict:
         return None
     steerable = [view for view in case.observed.routes if view.exists and not view.problem]
     if all(fits(view, target, case.segments) for view in steerable):
@@ -116,32 +131,38 @@ def tidy(case: Case) -> Step | None:
     return Step(progress, (SetRoutes(target, Intention.LAYOUT),))
 
 
-def _starts(case: Case) -> bool:
-    wanted, progress = case.wanted, case.progress
-    return bool(
-        wanted and progress.stable and wanted.digest != progress.stable.digest and wanted.digest not in progress.stopped
-    )
+def _unless_untidy(case: Case, step: Step) -> Step:
+    """`step`, or the layout write that comes before it."""
+    return tidy(case) or step
 
 
-def _blind(outcome: Outcome, cause: Cause | None) -> bool:
-    return outcome is Outcome.NO_DATA and cause in (Cause.MISSING, Cause.BROKEN, Cause.SOURCE_DOWN)
+def _blind(case: Case) -> str | None:
+    """Why the watch has nothing to judge by; None when each of its gates has data or too little traffic for any."""
+    judged = {verdict.gate for verdict in case.observed.watch_verdicts}
+    for gate in case.plan.gates if case.plan else ():
+        if Phase.WATCH in gate.phases and not gate.comparative and gate.name not in judged:
+            return f"gate {gate.name} has not been judged"
+    for verdict in case.observed.watch_verdicts:
+        if verdict.outcome is Outcome.NO_DATA and verdict.cause is not Cause.INSUFFICIENT:
+            return f"gate {verdict.key}: {verdict.sentence}"
+        if not current(case, verdict.at):
+            return f"gate {verdict.key} was last asked at {verdict.at:%H:%M:%S}"
+    return None
 
 
-def _only_untidy(view: RouteView, target: Target, case: Case) -> bool:
-    """At rest: the stable arm has everything, only segment rules or an arm at zero are left over."""
-    if not view.exists or view.problem or case.progress.state is not State.SETTLED:
-        return False
-    return all(
-        rule.explicit and sum(arm.permille for arm in rule.arms if arm.revision == target.base.revision) == 1000
-        for rule in view.rules
-    )
+def _only_untidy(view: RouteView, case: Case) -> bool:
+    """At rest: the stable arm has everything, only the form is wrong (segment rules, an arm at zero, our header)."""
+    stable = case.progress.stable
+    at_rest = case.progress.state in (State.SETTLED, State.WATCHING) and case.progress.diverted is None
+    return bool(at_rest and stable and view.exists and not view.problem and serves_all(view, stable))
 
 
-def _newest_pause_or_resume(case: Case) -> Decision | None:
+def newest_pause_or_resume(decisions: Iterable[Decision], release_uid: str) -> Decision | None:
+    """What people said last about going on, None where nobody said anything."""
     said = [
         decision
-        for decision in in_order(case.observed.decisions)
-        if decision.action in (Said.PAUSE, Said.RESUME) and decision.release_uid in (None, case.release.uid)
+        for decision in in_order(decisions)
+        if decision.action in (Said.PAUSE, Said.RESUME) and decision.release_uid in (None, release_uid)
     ]
     return said[-1] if said else None
 

@@ -13,7 +13,8 @@ factor is at most f(B) = (1 + s(p0·(A + y_s) + B))/(1 + s(p0·(A + y_s) + p0·B
 B, so by Jensen its mean is at most f(n_c·d) = 1. Nothing is assumed about how B clusters.
 
 "Rate" here means rare events: with Bernoulli requests and p_c > p_s, T itself leans on the arms, which lifts the mean
-of a factor by about (p_c − p_s)/T: nothing at a few per cent, noticeable where a third of all requests are bad.
+of a factor by about (p_c − p_s)/T: nothing at a few per cent; at a base rate of 30 % and ρ0 = 1.5, 2.3 % of 300
+simulated releases at the margin were reverted at alpha = 1 %. Measure such ratios as their good complement.
 
 Comparing tempered likelihoods was rejected as the default: with bursts of unknown size it reverts falsely in up to
 30 % of releases at alpha = 1 %.
@@ -69,14 +70,9 @@ class Betting:
         """Play one window. Without events on both arms, or without anything to bet on, every factor is one."""
         if not window.both_arms or (window.y_c + window.y_s == 0 and self.null.difference == 0):
             return state
-        capital = _play(state.capital, _STAKES, window, self.null.expected(window))
-        if not self.ladder:
-            return Bets(capital)
-        ladder: list[float] = []
-        for index, null in enumerate(self.ladder):
-            part = state.ladder[index * len(_FEW_STAKES) : (index + 1) * len(_FEW_STAKES)]
-            ladder += _play(part, _FEW_STAKES, window, null.expected(window))
-        return Bets(capital, tuple(ladder))
+        return Bets(
+            _play(state.capital, _STAKES, window, (self.null,)), _play(state.ladder, _FEW_STAKES, window, self.ladder)
+        )
 
     def log_e(self, state: Bets) -> float:
         """The log of the average capital: the evidence against the null."""
@@ -110,9 +106,15 @@ def against_difference(difference: float) -> Betting:
     )
 
 
-def _play(capital: tuple[float, ...], stakes: tuple[float, ...], window: Counts, expected: float) -> tuple[float, ...]:
-    y, phi = window.y_c, window.phi
-    return tuple(
-        log + math.log1p(stake / phi * y) - math.log1p(stake / phi * expected)
-        for log, stake in zip(capital, stakes, strict=True)
+def _play(
+    capital: tuple[float, ...], stakes: tuple[float, ...], window: Counts, nulls: tuple[Null, ...]
+) -> tuple[float, ...]:
+    """Log capital after one window, null by null and within each stake by stake."""
+    scaled = [stake / window.phi for stake in stakes]
+    bets = [(stake, math.log1p(stake * window.y_c)) for stake in scaled]
+    factors = (
+        gain - math.log1p(stake * expected)
+        for expected in [null.expected(window) for null in nulls]
+        for stake, gain in bets
     )
+    return tuple(log + factor for log, factor in zip(capital, factors, strict=True))

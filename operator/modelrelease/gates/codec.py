@@ -42,6 +42,8 @@ def decode(written: object, hint: Any) -> Any:
         return _decode_union(written, get_args(hint))
     if get_origin(hint) is tuple:
         return _decode_tuple(written, get_args(hint))
+    if hint is float and isinstance(written, int):
+        return float(written)
     if hint is float:
         return float.fromhex(_as(written, str))
     if isinstance(hint, type) and issubclass(hint, Enum):

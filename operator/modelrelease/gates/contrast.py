@@ -240,7 +240,7 @@ class ContrastMachine:
 
     def sentence(self, state: Averages, outcome: Outcome, bars: Bars) -> str:
         """Both arms' figures, then what they prove."""
-        facts = f"{self.figure} {self._figure(state.candidate)} on the candidate"
+        facts = f"{self._figure(state.candidate)} on the candidate"
         if self.comparative:
             facts += f" against {self._figure(state.stable)} on stable"
         return f"{facts}; {self._finding(state, outcome, bars)}"
@@ -256,7 +256,10 @@ class ContrastMachine:
     def _figure(self, arm: Tally) -> str:
         if arm.total <= 0:
             return "unknown"
-        return f"{number(self.per * arm.bad / arm.total)}{self.unit} over {count(arm.total)}"
+        figure = number(self.per * arm.bad / arm.total)
+        return (
+            f"{figure} {self.unit} over {count(arm.total)}" if self.unit else f"mean {figure} over {count(arm.total)}"
+        )
 
     def _finding(self, state: Averages, outcome: Outcome, bars: Bars) -> str:
         clauses = " and ".join(f"{self.figure} {demand.proven}" for demand in self.demands)

@@ -15,7 +15,7 @@ from modelrelease.gates.words import number
 
 def cost_machine(metric: Cost, rule: Rule) -> ContrastMachine:
     """The machine for cost per unit; raises ValueError for a ratio of zero."""
-    unit = f" {metric.currency} per {metric.per:,}"
+    unit = f"{metric.currency} per {metric.per:,}"
     match rule:
         case Absolute():
             return ContrastMachine(demands_of(rule, rising=False), per=metric.per, figure="cost", unit=unit)

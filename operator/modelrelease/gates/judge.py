@@ -11,11 +11,12 @@ fresh evidence. Deciding what follows from a verdict is the engine's; asking Pro
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, assert_never
 
+from modelrelease.domain.canonical import digest
 from modelrelease.domain.evidence import Cause, Evidence, Problem, Stratum, Tally
 from modelrelease.domain.gate import Absolute, AgainstStable, Cost, Gate, Mean, Quantile, Ratio, Scope, Value
 from modelrelease.domain.verdict import Outcome, Verdict
@@ -27,6 +28,8 @@ from modelrelease.gates.ratio import ratio_machine
 from modelrelease.gates.state import GateState, Track
 from modelrelease.gates.value import ValueMachine, value_machine
 from modelrelease.gates.words import count
+
+_NOT_COMPARED = "needs stable traffic to compare with, and there has not been enough"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,10 @@ class JudgeSettings:
     """Oldest age of the newest sample, in seconds, at which evidence still counts as current."""
     min_events: int = 1
     """Candidate events below which nothing but a revert is said."""
+    window_s: int = 0
+    """Least length of a compared window in seconds; 0: each stratum is one. As long as stable's bad events stay
+    correlated: chosen from its history before the start and frozen there. Shorter windows find a bad candidate sooner,
+    but bursts that outlast them revert good ones. Plain bounds on ratios and quantiles do not wait for it."""
 
     @property
     def bars(self) -> Bars:
@@ -52,16 +59,18 @@ class JudgeSettings:
 
 def start(gate: Gate, settings: JudgeSettings) -> GateState:
     """The state of a gate before any evidence. Thresholds are no part of it: they apply when a verdict is asked."""
-    whole = gate.scope is Scope.WHOLE or isinstance(gate.metric, Value)
-    return GateState(gate.name, (_new_track(gate, None),) if whole and _refusal(gate) is None else ())
+    return _blank(gate, settings.window_s)
 
 
 def fold(gate: Gate, state: GateState, evidence: Evidence) -> GateState:
     """The state with one tick's evidence in it.
 
     Strata are counted in order of time and each moment of a segment once: a stratum that begins before the end of one
-    already counted is left out, so that reading the same range again after a restart changes nothing.
+    already counted is left out, so that reading the same range again after a restart changes nothing. A state that was
+    started for another rule starts anew, because a likelihood ratio against one margin says nothing about another.
     """
+    if state.demand != _demand(gate):
+        state = _blank(gate, state.window_s)
     state = replace(state, problem=evidence.problem, newest=evidence.newest or state.newest)
     if _refusal(gate) is not None:
         return state
@@ -74,6 +83,8 @@ def fold(gate: Gate, state: GateState, evidence: Evidence) -> GateState:
 
 def verdicts(gate: Gate, state: GateState, *, at: datetime, settings: JudgeSettings) -> tuple[Verdict, ...]:
     """What the gate says at `at`: one verdict for scope Whole, else one per segment seen, and at least one."""
+    if state.demand != _demand(gate):
+        return (_no_data(gate, state, at, Problem(Cause.MISSING, "nothing has been measured under this rule yet")),)
     if not state.tracks:
         problem = _blindness(gate, state, at, settings) or Problem(
             Cause.INSUFFICIENT, "no segment has had any traffic yet"
@@ -115,6 +126,20 @@ def _refusal(gate: Gate) -> str | None:
     return None
 
 
+@lru_cache(maxsize=4096)
+def _demand(gate: Gate) -> str:
+    """The digest of all that decides how evidence is judged."""
+    body = asdict(gate)
+    return digest({name: body[name] for name in ("metric", "rule", "kind", "scope", "warm_up_s")})
+
+
+def _blank(gate: Gate, window_s: int) -> GateState:
+    whole = gate.scope is Scope.WHOLE or isinstance(gate.metric, Value)
+    waits = gate.comparative or isinstance(gate.metric, Mean | Cost)
+    tracks = (_new_track(gate, None),) if whole and _refusal(gate) is None else ()
+    return GateState(gate.name, _demand(gate), window_s if waits else 0, tracks)
+
+
 def _new_track(gate: Gate, segment: str | None) -> Track:
     return Track(segment, machine_of(gate).start())
 
@@ -138,11 +163,37 @@ def _count(gate: Gate, state: GateState, stratum: Stratum) -> GateState:
     if segment in counted and stratum.start < counted[segment]:
         return state
     counted[segment] = stratum.end
+    state = replace(state, counted_until=tuple(sorted(counted.items())))
+    return _enter(gate, state, stratum) if not state.window_s else _collect(gate, state, stratum)
+
+
+def _collect(gate: Gate, state: GateState, stratum: Stratum) -> GateState:
+    """Add one stratum to its segment's open window, and count the window once it is long enough."""
+    others = tuple(item for item in state.open if item.segment != stratum.segment)
+    for item in state.open:
+        if item.segment == stratum.segment:
+            stratum = _joined(item, stratum) or stratum
+    if (stratum.end - stratum.start).total_seconds() >= state.window_s:
+        return _enter(gate, replace(state, open=others), stratum)
+    return replace(state, open=tuple(sorted((*others, stratum), key=lambda item: item.segment or "")))
+
+
+def _joined(first: Stratum, then: Stratum) -> Stratum | None:
+    """Both strata as one window; None, and the first is dropped, when their histograms do not fit together."""
+    try:
+        candidate, stable = first.candidate + then.candidate, first.stable + then.stable
+    except ValueError:
+        return None
+    return Stratum(first.start, then.end, candidate, stable, then.segment)
+
+
+def _enter(gate: Gate, state: GateState, stratum: Stratum) -> GateState:
+    """Count one whole window in its track."""
     name = stratum.segment if gate.scope is Scope.SEGMENT else None
     tracks = {track.segment: track for track in state.tracks}
     tracks[name] = _advance(gate, tracks.get(name) or _new_track(gate, name), stratum)
     ordered = sorted(tracks.values(), key=lambda track: track.segment or "")
-    return replace(state, tracks=tuple(ordered), counted_until=tuple(sorted(counted.items())))
+    return replace(state, tracks=tuple(ordered))
 
 
 def _advance(gate: Gate, track: Track, stratum: Stratum) -> Track:
@@ -169,14 +220,7 @@ def _judge(gate: Gate, state: GateState, track: Track, at: datetime, settings: J
     ):
         return _no_data(gate, state, at, problem, track)
     elif not machine.compared(track.machine):
-        return _verdict(
-            gate,
-            state,
-            at,
-            Outcome.UNDECIDED,
-            "needs stable traffic to compare with, and there has not been enough",
-            track,
-        )
+        return _verdict(gate, state, at, Outcome.UNDECIDED, _NOT_COMPARED, track)
     else:
         outcome = Outcome.PASS if log_pass >= bars.log_pass else Outcome.UNDECIDED
     evidence = (

@@ -91,7 +91,7 @@ class QuantileMachine:
         if state.bound is None:
             return "stable's own quantile is not known yet"
         above = f" over {self._amount(state.bound)}"
-        machine = RatioMachine(self.ratio.demands, self.ratio.floor, self.ratio.comparative, above, f"share{above}")
+        machine = RatioMachine(self.ratio.demands, self.ratio.floor, self.ratio.comparative, above, "slow share")
         return machine.sentence(state.counts, outcome, bars)
 
     def _amount(self, bound: float) -> str:

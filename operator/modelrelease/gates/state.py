@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from modelrelease.domain.evidence import Problem
+from modelrelease.domain.evidence import Problem, Stratum
 from modelrelease.gates.codec import decode, encode
 from modelrelease.gates.contrast import Averages
 from modelrelease.gates.quantile import Slow
@@ -34,10 +34,17 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class GateState:
-    """The tracks of one gate, how far each segment has been counted, the newest sample, and what is wrong now."""
+    """The tracks of one gate, how far each segment has been counted, the newest sample, and what is wrong now.
+
+    `demand` is the digest of what the gate demands: evidence about one rule says nothing about another. `open` holds
+    each segment's window that is not yet `window_s` long.
+    """
 
     gate: str
+    demand: str
+    window_s: int = 0
     tracks: tuple[Track, ...] = ()
+    open: tuple[Stratum, ...] = ()
     counted_until: tuple[tuple[str, datetime], ...] = ()
     newest: datetime | None = None
     problem: Problem | None = None

@@ -81,7 +81,7 @@ class ValueMachine:
         said = f"{number(state.value)}, {' and '.join(bounds)} allowed"
         if not state.breaches:
             return said
-        return f"{said}; outside {count(state.breaches)} times in a row, {BREACHES} mean revert"
+        return f"{said}; breach {count(state.breaches)} in a row, {BREACHES} mean revert"
 
     def _breached(self, value: float) -> bool:
         over = self.maximum is not None and value > self.maximum

@@ -61,7 +61,7 @@ class Shape:
 
     def __init__(self) -> None:
         self._feeds: dict[Selector, list[Feed]] = {}
-        self._routes: dict[SeriesKey, tuple[Feed, ...]] = {}
+        self._routes: dict[SeriesKey, tuple[SeriesKey, tuple[Feed, ...]]] = {}
         self._index: dict[tuple[str, ...], list[Selector]] | None = None
         self._indexed: tuple[str, ...] = ()
 
@@ -85,10 +85,11 @@ class Shape:
         count = 0
         for one in series:
             count += 1
-            key = frozenset(one.labels.items())
-            feeds = self._routes.get(key)
-            if feeds is None:
-                feeds = self._routes[key] = self._match(one.labels)
+            new = frozenset(one.labels.items())
+            known = self._routes.get(new)
+            if known is None:
+                known = self._routes[new] = (new, self._match(one.labels))
+            key, feeds = known  # always the same object for a series, whose hash is computed once
             for feed in feeds:
                 if feed.owner.batch == batch:
                     feed.inbox.append((key, one))
@@ -127,7 +128,7 @@ def merge(selectors: Sequence[Selector]) -> str:
 
 
 def split(selectors: Sequence[Selector], parts: int) -> list[tuple[Selector, ...]]:
-    """Batches of at least one selector, as few as keep each query short, and at least `parts` where possible."""
+    """Batches of equal size where `parts` says so, and in any case as many as keep each query short."""
     most = max(1, -(-len(selectors) // max(1, parts)))
     batches: list[tuple[Selector, ...]] = []
     batch: list[Selector] = []

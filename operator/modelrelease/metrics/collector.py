@@ -1,12 +1,13 @@
 """Evidence for all releases of one source, each tick, with few queries.
 
-It reads no clock: `collect` is given the time. It must not judge evidence nor know Kubernetes. A tracker takes a
+It decides by no clock: `collect` is given the time. It must not judge evidence nor know Kubernetes. A tracker takes a
 window only when all of its queries for it were answered; otherwise the same window is read again, so that a failed
 query delays evidence and never bends it. Rejected: a task per release; hundreds of releases would ask hundreds of
 times for what few queries answer.
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -21,8 +22,8 @@ from modelrelease.metrics.source import SourceSettings
 from modelrelease.metrics.subscription import Stats, Subscription, Tick
 from modelrelease.metrics.tracker import GateTracker
 
-HISTORY_QUERIES = 200
-"""At most about so many queries per collection read history; the rest of it follows in the next ones."""
+HISTORY_CHUNKS = 128
+"""So many chunks of history are read per collection, the youngest releases' first; the rest follows in the next."""
 
 YIELD_EVERY = 25
 
@@ -67,19 +68,20 @@ class Collector:
         A cancelled collection loses nothing: what it had read is handed out by the next one.
         """
         async with self._one:
-            members = dict(self._members)
-            outcome = Outcome()
+            begun = time.perf_counter()
+            members, outcome = dict(self._members), Outcome()
             _, answers = await asyncio.gather(
                 self._count(members, now.timestamp(), outcome), self._probe(members, now, outcome)
             )
             self._learn(members, now.timestamp())
-            self.stats.ticks += 1
             ticks: dict[str, Tick] = {}
             for index, (key, member) in enumerate(members.items()):
                 if index % YIELD_EVERY == YIELD_EVERY - 1:
                     await asyncio.sleep(0)
                 if self._members.get(key) is member:
                     ticks[key] = member.tick(now, answers)
+            self.stats.ticks += 1
+            self.stats.tick_seconds += time.perf_counter() - begun
             return ticks
 
     def next_due(self, now: datetime) -> datetime:
@@ -92,19 +94,20 @@ class Collector:
 
     async def _count(self, members: Mapping[str, Member], now_s: float, outcome: Outcome) -> None:
         waiting = [tracker for member in members.values() for tracker in member.trackers if tracker.feeds]
-        asked = 0
-        while waiting and (asked == 0 or asked < HISTORY_QUERIES):
-            windows = [
-                (tracker, fetching.window(tracker.cursor_s, tracker.chunk_s, now_s=now_s, pace=self._pace))
-                for tracker in waiting
-                if tracker.cursor_s < now_s
-            ]
-            if not windows:
+        room = HISTORY_CHUNKS
+        while waiting:
+            windows = [(tracker, self._window(tracker, now_s)) for tracker in waiting if tracker.cursor_s < now_s]
+            chosen = fetching.choose(windows, room)
+            if not chosen:
                 return
-            fetches = fetching.plan(windows)
-            asked += len(fetches)
-            await self._asker.fetch(fetches, self._shapes, outcome)
-            waiting = await self._take(windows, outcome)
+            room -= sum(not window.live for _, window in chosen)
+            await self._asker.fetch(fetching.plan(chosen), self._shapes, outcome)
+            behind = await self._take(chosen, outcome)
+            taken = {tracker for tracker, _ in chosen}
+            waiting = behind + [tracker for tracker, _ in windows if tracker not in taken]
+
+    def _window(self, tracker: GateTracker, now_s: float) -> Window:
+        return fetching.window(tracker.cursor_s, tracker.deep_s, tracker.chunk_s, now_s=now_s, pace=self._pace)
 
     async def _take(self, windows: list[tuple[GateTracker, Window]], outcome: Outcome) -> list[GateTracker]:
         """Let each tracker count its answers; who has not caught up and may go on."""
@@ -118,6 +121,7 @@ class Collector:
                 continue
             points = tracker.take()
             tracker.cursor_s = window.at_s
+            tracker.deep_s = window.at_s if window.deep else tracker.deep_s
             tracker.behind = not window.live
             if tracker.behind:
                 tracker.chunk_s = fetching.next_chunk_s(tracker.chunk_s, points, pace=self._pace)
@@ -131,13 +135,13 @@ class Collector:
         return dict(zip(texts, answers, strict=True))
 
     def _learn(self, members: Mapping[str, Member], now_s: float) -> None:
-        newest = [
-            newest_s
+        latest = [
+            latest_s
             for member in members.values()
             for tracker in ((member.requests,) if member.requests is not None else member.trackers)
-            if (newest_s := tracker.newest_s()) is not None
+            if (latest_s := tracker.latest_s()) is not None
         ]
-        newest_s = max(newest, default=None)
+        newest_s = max(latest, default=None)
         self.stats.newest_sample_s = newest_s
         interval_s = self.settings.scrape_interval_s
         self._phase = self._phase.learned(asked_s=now_s, newest_s=newest_s, scrape_interval_s=interval_s)

@@ -34,13 +34,17 @@ class Difference:
     problem: str | None = None
 
 
-def difference(rows: Sequence[Row], last: Row | None, *, start_s: float) -> Difference:
+def difference(
+    rows: Sequence[Row], last: Row | None, *, start_s: float, births_from_s: float = -math.inf
+) -> Difference:
     """Increments after `start_s`, given the newest row seen before (None: never seen).
 
     Rows not newer than `last` are skipped, so that overlapping answers count once. Rows up to `start_s` only move the
-    baseline. A first row after `start_s` is a birth and counts from zero. A drop of any value resets the object as a
-    whole (the buckets of one histogram restart together). A row with NaN, ±Inf or a negative value is left out; the
-    next usable one continues from the row before it.
+    baseline. A first row after `start_s` is a birth and counts from zero, unless it is not after `births_from_s`:
+    until then nobody had watched for long enough to know that it was not there before. A drop of any value resets the
+    object as a whole (the buckets of one histogram restart together); a series that vanished and is back goes on from
+    its last value unless it is lower, because exporters hide counters for a while more often than they restart one.
+    A row with NaN, ±Inf or a negative value is left out; the next usable one continues from the row before it.
     """
     found: list[Increment] = []
     problem: str | None = None
@@ -53,7 +57,7 @@ def difference(rows: Sequence[Row], last: Row | None, *, start_s: float) -> Diff
             problem = wrong
             continue
         problem = None
-        if at_s > start_s:
+        if at_s > start_s and (last is not None or at_s > births_from_s):
             found.append(_increment(row, last))
         last = row
     return Difference(tuple(found), last, problem)

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from modelrelease.metrics.batch import Feed, ShapeKey
@@ -20,14 +20,20 @@ _NUMBERS = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Lengths in seconds. `overlap_s`: read again, because a scrape is stored some time after its own time."""
+    """Lengths in seconds. A scrape is stored some time after its own time, so live windows overlap."""
 
     tick_s: float
     scrape_interval_s: float
 
     @property
     def overlap_s(self) -> float:
+        """How late a scrape can be stored: its time-out is at most its interval."""
         return min(self.scrape_interval_s, 60.0)
+
+    @property
+    def shallow_s(self) -> float:
+        """Overlap of most ticks; once in a scrape interval a tick reads the whole overlap."""
+        return min(self.overlap_s, 2 * self.tick_s + 1)
 
     @property
     def lookback_s(self) -> float:
@@ -37,11 +43,12 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Samples in (at_s - range_s, at_s]. `live`: it ends now, so the tracker has caught up after it."""
+    """Samples in (at_s - range_s, at_s]. `live`: it ends now, so the tracker has caught up. `deep`: nothing is late."""
 
     at_s: float
     range_s: int
     live: bool
+    deep: bool = True
 
 
 @dataclass(slots=True)
@@ -53,17 +60,28 @@ class Fetch:
     feeds: dict[Selector, list[Feed]] = field(default_factory=dict)
 
 
-def window(cursor_s: float, chunk_s: float, *, now_s: float, pace: Pace) -> Window:
-    """What to read next for a tracker that has read everything up to `cursor_s`.
+def window(cursor_s: float, deep_s: float, chunk_s: float, *, now_s: float, pace: Pace) -> Window:
+    """What to read next for a tracker that has read up to `cursor_s`, and deeply up to `deep_s`.
 
     Live ranges are rounded up to few lengths, so that trackers that stand a little apart share a query.
     """
-    gap_s = now_s - cursor_s + pace.overlap_s
-    if gap_s > max(chunk_s, 2 * pace.overlap_s + pace.tick_s):
+    if now_s - cursor_s + pace.overlap_s > max(chunk_s, 2 * pace.overlap_s + pace.tick_s):
         return Window(cursor_s + chunk_s - pace.overlap_s, math.ceil(chunk_s), live=False)
-    step_s = math.ceil(pace.tick_s + pace.overlap_s + 1)
-    doublings = max(0, math.ceil(math.log2(max(gap_s, 1) / step_s)))
-    return Window(now_s, step_s * 2**doublings, live=True)
+    if now_s - deep_s >= pace.scrape_interval_s or pace.shallow_s >= pace.overlap_s:
+        return Window(now_s, _rounded_up(now_s - deep_s + pace.overlap_s), live=True)
+    return Window(now_s, _rounded_up(now_s - cursor_s + pace.shallow_s), live=True, deep=False)
+
+
+def choose(windows: Sequence[tuple[GateTracker, Window]], room: int) -> list[tuple[GateTracker, Window]]:
+    """All live windows, and of those that read history the `room` latest: a young release is judged sooner."""
+    history = sorted((one for one in windows if not one[1].live), key=lambda one: one[1].at_s, reverse=True)
+    return [one for one in windows if one[1].live] + history[:room]
+
+
+def _rounded_up(seconds: float) -> int:
+    """To 1, 2, 3, 4, 6, 8, 12, 16, 24 …"""
+    step = 1 << max(0, math.floor(math.log2(max(seconds, 1))) - 1)
+    return math.ceil(seconds / step) * step
 
 
 def next_chunk_s(chunk_s: float, points: int, *, pace: Pace) -> float:

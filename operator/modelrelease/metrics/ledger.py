@@ -90,12 +90,13 @@ class Ledger:
     """The counters of one gate in one segment, from `start_s` on.
 
     `waited`: the arms that a round waits for. `interval_s`: the usual scrape interval; a counter that is observed to
-    come slower is waited for longer.
+    come slower is waited for longer. `births_from_s`: from then on a series seen for the first time is a new one.
     """
 
     def __init__(self, *, start_s: float, interval_s: float, waited: frozenset[Side]) -> None:
         self.meters: dict[tuple[Side, Part, SeriesKey], Meter] = {}
         self.problem: str | None = None
+        self.births_from_s = -math.inf
         self._start_s = start_s
         self._interval_s = interval_s
         self._waited = waited
@@ -118,13 +119,13 @@ class Ledger:
                 self.problem = f"the same series match both arms, so they cannot be told apart: {_words(key)}"
             meter = self.meters[side, part, key] = Meter(side, part, target)
         known = meter.last
-        result = difference(rows, known, start_s=self._start_s)
+        result = difference(rows, known, start_s=self._start_s, births_from_s=self.births_from_s)
         if result.last is not known or result.problem is not None:
             meter.problem = result.problem
         meter.bounds = bounds
         meter.last = result.last
         if known is None and result.last is not None and side in self._waited:
-            meter.seen_s = min(result.last[0], self._start_s)
+            meter.seen_s = rows[0][0]
             self._waiting.add(meter)
         self._events.extend([(increment.at_s, meter, increment) for increment in result.increments])
         return meter

@@ -28,7 +28,7 @@ def preset_specs() -> Mapping[str, Mapping[str, Any]]:
     for file in sorted(files(__package__).joinpath("presets").iterdir(), key=lambda file: file.name):
         if not file.name.endswith(".yaml"):
             continue
-        for document in yaml.safe_load_all(file.read_text(encoding="utf-8")):
+        for document in yaml.safe_load(file.read_text(encoding="utf-8"))["items"]:
             name = document["metadata"]["name"]
             if name in found:
                 raise ValueError(f"preset {name} is defined twice, the second time in {file.name}")

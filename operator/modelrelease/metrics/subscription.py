@@ -27,9 +27,10 @@ class Subscription:
     """One release's evidence from one source.
 
     `key`: "namespace/name", more may follow. `generation`: when it changes, all state is dropped and rebuilt from
-    `since`; while it stays, only `stage_since`, `fresh_s` and the gates' bounds may change. `requests`: a gate whose denominator counts requests per
-    backend, read for samples and split. `since`: evidence is folded from here (start of the rollout). `stage_since`:
-    samples and split are counted from here. `fresh_s`: an arm whose newest sample is older is Missing.
+    `since`; while it stays, only `stage_since`, `fresh_s` and the gates' bounds may change. `since`: evidence is
+    folded from here (start of the rollout). `stage_since`: samples and split are counted from here. `fresh_s`: an arm
+    whose newest sample is older is Missing. `requests`: a gate whose denominator counts requests per backend, read
+    for samples and split.
     """
 
     key: str

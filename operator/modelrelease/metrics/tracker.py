@@ -20,6 +20,9 @@ from modelrelease.metrics.ledger import Ledger, Meter, Round, SeriesKey, Side, T
 from modelrelease.metrics.promql import TemplateError
 from modelrelease.metrics.subscription import Place
 
+BLIND_INTERVALS = 1.5
+"""So many scrape intervals after the first sample of a gate a new series may still be one that was there before."""
+
 EXPECTED_EVENTS = 30.0
 """An arm that shows no series although stable's rate makes one expect this many events is Missing, not quiet."""
 
@@ -37,7 +40,7 @@ class Found:
 class GateTracker:
     """The counters of one gate (not Value), counted after `start_s`.
 
-    `batch`, `cursor_s` (everything up to it was read), `chunk_s` and `behind` belong to the collector that drives it.
+    `batch`, `cursor_s` (it was read up to there), `deep_s`, `chunk_s` and `behind` belong to the collector.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class GateTracker:
         self.gate = gate
         self.feeds: tuple[Feed, ...] = ()
         self.batch = 0
-        self.cursor_s = cursor_s
+        self.cursor_s = self.deep_s = cursor_s
         self.chunk_s = chunk_s
         self.behind = True
         self.failed: Failed | None = None
@@ -62,6 +65,8 @@ class GateTracker:
         self.totals = [0.0, 0.0]
         self._parts = parts
         self._fault: Problem | None = None
+        self._interval_s = interval_s
+        self._watched_from_s: float | None = None
         self._newest: dict[Target, float] = {}
         self._targets: dict[tuple[Side, Part], set[Target]] = {}
         by_segment = compose.per_rule(gate)
@@ -78,6 +83,7 @@ class GateTracker:
     def take(self) -> int:
         """Count what the inboxes hold and close rounds; how many samples were read."""
         points, self.failed = 0, None
+        self._watch()
         for feed in self.feeds:
             inbox, feed.inbox = feed.inbox, []
             points += sum(len(series.points) for _, series in inbox)
@@ -103,6 +109,10 @@ class GateTracker:
         known = [at_s for side in self._needed() if (at_s := self._fresh_s(side, self._parts[0][0])) is not None]
         return min(known, default=None)
 
+    def latest_s(self) -> float | None:
+        """The newest sample of any arm, in Unix seconds; None without samples."""
+        return max(self._newest.values(), default=None)
+
     def problem(self, now_s: float, *, fresh_s: float, expected: float) -> Problem | None:
         """What is wrong now, the worst first. `expected`: candidate events to expect by stable's rate (0: unknown)."""
         if self._fault is not None:
@@ -111,6 +121,16 @@ class GateTracker:
             cause = Cause.SOURCE_DOWN if self.failed.retryable else Cause.BROKEN
             return Problem(cause, self.failed.reason)
         return self._broken(now_s - fresh_s) or self._missing(expected) or self._stale(now_s, fresh_s)
+
+    def _watch(self) -> None:
+        """Remember when series of this gate were first seen, which shows that Prometheus was scraping them by then."""
+        if self._watched_from_s is not None:
+            return
+        seen = [one.points[0][0] for feed in self.feeds for _, one in feed.inbox if one.points]
+        if seen:
+            self._watched_from_s = min(seen)
+            for ledger in self._ledgers:
+                ledger.births_from_s = self._watched_from_s + BLIND_INTERVALS * self._interval_s
 
     def _feeds(self, places: tuple[Place, ...], by_segment: bool) -> Iterable[Feed]:
         seen: dict[tuple[int, Side, Part, compose.Selector], Feed] = {}

@@ -54,7 +54,7 @@ class Change:
     """One write to one route.
 
     `body` is a list of JSON patch operations (Patch), a manifest (Create) or delete options with preconditions
-    (Delete). `name` is empty for none of them.
+    (Delete).
     """
 
     kind: ChangeKind

@@ -28,6 +28,7 @@ MANAGER = "modelrelease"
 
 NAME_LIMIT = 63
 _PREFIX_LIMIT = 40
+_REVISION_END = re.compile(r"[-.]*-(?:[0-9a-f]{10}|safe)")
 
 
 class Role(StrEnum):
@@ -198,9 +199,9 @@ def _classify(
 
 def _carries(body: Mapping[str, Any], release: Release) -> bool:
     """Whether a backendRef names a revision of this release in the release header: only the operator writes that."""
-    pattern = re.compile(re.escape(release.name[:50].rstrip("-.")) + r"[-.]*-([0-9a-f]{10}|safe)")
-    header = release.traffic.release_header
-    return any(pattern.fullmatch(backendrefs.header_value(ref, header) or "") for ref in backendrefs.refs_of(body))
+    start, header = release.name[:50].rstrip("-."), release.traffic.release_header
+    values = (backendrefs.header_value(ref, header) or "" for ref in backendrefs.refs_of(body))
+    return any(value.startswith(start) and _REVISION_END.fullmatch(value[len(start) :]) for value in values)
 
 
 def _made_by_us(obj: Object, rules: Sequence[Mapping[str, Any]], release: Release) -> bool:

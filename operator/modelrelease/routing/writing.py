@@ -102,20 +102,23 @@ def raised(release: Release, ownership: Ownership, wanted: Sequence[Laid], targe
 def _shares_now(release: Release, rule: OwnedRule, target: Target) -> dict[str | None, Fraction]:
     """The exact shares of a rule as read, by revision; "" is what other revisions have, None what is not ours.
 
-    An arm without a header, or with that of a unit that nobody knows any more, counts as base where it has the base's
-    backend.
+    What has the base's backend counts as base when it has no header, or when no arm names the base yet: so a route is
+    adopted whose header names a unit that nobody knows any more. Where the base has an arm, other revisions are others,
+    also on its backend (a release of a prompt alone).
     """
     header, namespace = release.traffic.release_header, release.namespace
     units = (target.base, target.other) if target.other else (target.base,)
+    values = [backendrefs.header_value(ref, header) for ref in rule.refs]
     result: dict[str | None, Fraction] = {}
-    for ref, share in zip(rule.refs, backendrefs.shares(rule.refs), strict=True):
+    for ref, value, share in zip(rule.refs, values, backendrefs.shares(rule.refs), strict=True):
         revision = backendrefs.identify(ref, header, namespace=namespace, units=units)
         if revision not in {unit.revision for unit in units}:
             backend = backendrefs.backend_of(ref, namespace)
-            if backendrefs.same_backend(backend, target.base.backend, namespace):
+            at_base = backendrefs.same_backend(backend, target.base.backend, namespace)
+            if at_base and (value is None or target.base.revision not in values):
                 revision = target.base.revision
             else:
-                revision = "" if backendrefs.header_value(ref, header) else None
+                revision = "" if value else None
         result[revision] = result.get(revision, Fraction(0)) + share
     return result
 

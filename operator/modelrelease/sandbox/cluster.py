@@ -35,8 +35,9 @@ from modelrelease.sandbox.tools import ETCD, KUBE_APISERVER, PROMETHEUS, TRAEFIK
 class Sandbox:
     """A context manager: a cluster inside the block, nothing left after it.
 
-    `state_dir` None means a fresh temporary folder, kept only when the start failed. `etcd`, `apiserver`, `prometheus`
-    and `traefik` are Parts: stop, kill, pause, resume, start and restart them to see what the operator does.
+    `state_dir` None means a fresh temporary folder; a given one must be empty or absent. Either is deleted in the end,
+    unless a part did not start. `etcd`, `apiserver`, `prometheus` and `traefik` are Parts: stop, kill, pause, resume,
+    start and restart them to see what the operator does.
     """
 
     def __init__(
@@ -266,13 +267,15 @@ class Sandbox:
 
     def _prepare(self) -> None:
         """Claim a slot and write the files that the programs read."""
-        slot = slots.claim()
-        if self._state_dir is None:
+        folder = self._state_dir
+        if folder is not None and folder.exists() and any(folder.iterdir()):
+            raise SandboxError(
+                f"state_dir {folder} is not empty: stopping would delete what is in it, name a new folder"
+            )
+        if folder is None:
             folder = Path(tempfile.mkdtemp(prefix=f"modelrelease-sandbox-{self.name}-"))
-        else:
-            folder = self._state_dir
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._layout = layout = Layout(folder.resolve(), slot)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._layout = layout = Layout(folder.resolve(), slots.claim())
         assembly.write_files(
             layout,
             tokens=self._tokens,

@@ -42,8 +42,9 @@ class Share:
 class Sample:
     """One request. Times are seconds since the epoch; `answered_at_s` None: no answer.
 
-    `status` is the HTTP code, 0 when the connection failed or timed out, -1 when it was never sent. `server` and
-    `release` are what the model server said, "" when it said nothing; `segment` is the segment header that was sent.
+    `status` is the HTTP code, 0 when the connection failed or timed out, -1 when it was never sent. `server`,
+    `release`, `verdict` and `answer` are what the model server said, "" when it said nothing; `segment` is the segment
+    header that was sent, and `body` says which of the plan's bodies.
     """
 
     sent_at_s: float
@@ -53,6 +54,8 @@ class Sample:
     release: str = ""
     segment: str = ""
     verdict: str = ""
+    answer: str = ""
+    body: int = 0
 
     @property
     def latency_s(self) -> float | None:
@@ -64,7 +67,8 @@ class Plan:
     """What to send. `rate_per_s` requests a second to POST `url`, for at most `duration_s` and `max_requests`.
 
     `host`: the Host header, "" for the URL's. `headers` go with every request, `mix` with its shares of them, spread
-    evenly. The segment recorded with a sample is the value of `segment_header`.
+    evenly; `bodies` are sent as JSON, in turn and over again. The segment recorded with a sample is the value of
+    `segment_header`.
     """
 
     url: str
@@ -74,6 +78,7 @@ class Plan:
     host: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     mix: Sequence[Share] = ()
+    bodies: Sequence[Any] = ({"input": "hello"},)
     segment_header: str = SEGMENT_HEADER
     timeout_s: float = 10.0
     max_in_flight: int = 500
@@ -144,7 +149,7 @@ class Load:
             for index in range(min(plan.max_requests, int(plan.duration_s * plan.rate_per_s))):
                 if await self._stopped_before(began + index / plan.rate_per_s):
                     break
-                self._send(session, {**plan.headers, **self._share()})
+                self._send(session, {**plan.headers, **self._share()}, index % len(plan.bodies))
             await asyncio.gather(*self._in_flight)
 
     async def _stopped_before(self, moment: float) -> bool:
@@ -161,30 +166,32 @@ class Load:
         self._owed[chosen] -= 1
         return self._shares[chosen].headers
 
-    def _send(self, session: aiohttp.ClientSession, headers: Mapping[str, str]) -> None:
+    def _send(self, session: aiohttp.ClientSession, headers: Mapping[str, str], body: int) -> None:
         segment = headers.get(self.plan.segment_header, "")
         if len(self._in_flight) >= self.plan.max_in_flight:
-            self._samples.append(Sample(time.time(), None, UNSENT, segment=segment))
+            self._samples.append(Sample(time.time(), None, UNSENT, segment=segment, body=body))
             return
-        task = asyncio.create_task(self._request(session, headers, segment))
+        task = asyncio.create_task(self._request(session, headers, segment, body))
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
 
-    async def _request(self, session: aiohttp.ClientSession, headers: Mapping[str, str], segment: str) -> None:
+    async def _request(
+        self, session: aiohttp.ClientSession, headers: Mapping[str, str], segment: str, body: int
+    ) -> None:
         sent_at_s, began = time.time(), time.perf_counter()
         if self.plan.host:
             headers = {**headers, "Host": self.plan.host}
         try:
             async with session.post(
-                self.plan.url, headers=headers, json={"input": "hello"}, allow_redirects=False
+                self.plan.url, headers=headers, json=self.plan.bodies[body], allow_redirects=False
             ) as answer:
                 status, said = answer.status, await _json(answer)
             answered_at_s = sent_at_s + (time.perf_counter() - began)
         except (aiohttp.ClientError, TimeoutError, OSError):
-            self._samples.append(Sample(sent_at_s, None, NO_ANSWER, segment=segment))
+            self._samples.append(Sample(sent_at_s, None, NO_ANSWER, segment=segment, body=body))
             return
-        words = {key: str(said.get(key, "")) for key in ("server", "release", "verdict")}
-        self._samples.append(Sample(sent_at_s, answered_at_s, status, segment=segment, **words))
+        words = {key: str(said.get(key, "")) for key in ("server", "release", "verdict", "answer")}
+        self._samples.append(Sample(sent_at_s, answered_at_s, status, segment=segment, body=body, **words))
 
 
 class LoadThread:

@@ -86,8 +86,7 @@ class ModelServer:
         began = time.perf_counter()
         release = request.headers.get(RELEASE_HEADER, "") or NO_RELEASE
         behaviour = self.by_release.get(release, self.default)
-        if request.can_read_body:
-            await request.read()
+        body = await request.read() if request.can_read_body else b""
         if behaviour.extra_latency_ms:
             await asyncio.sleep(behaviour.extra_latency_ms / 1000)
         answer: dict[str, Any] = {"server": self.name, "release": release}
@@ -95,12 +94,13 @@ class ModelServer:
         if self._random.random() < behaviour.failure_fraction:
             status = behaviour.failure_status
         else:
-            answer |= self._answer(release, behaviour)
+            answer |= self.answer(release, behaviour, body)
         self._requests.labels(release, str(status)).inc()
         self._seconds.labels(release).observe(time.perf_counter() - began)
         return web.json_response(answer, status=status)
 
-    def _answer(self, release: str, behaviour: Behaviour) -> dict[str, Any]:
+    def answer(self, release: str, behaviour: Behaviour, body: bytes) -> dict[str, Any]:
+        """What a request that does not fail gets; servers with a real model look at `body` and override this."""
         verdict = "wrong" if self._random.random() < behaviour.wrong_fraction else "correct"
         self._answers.labels(release, verdict).inc()
         self._tokens.labels(release).inc(behaviour.tokens_per_answer)

@@ -214,6 +214,17 @@ class Scene:
 
         return self.wait(" or ".join(states), there, timeout_s)
 
+    def settle(self, version: str = "v1", **how: Any) -> Json:
+        """Release what the route serves already and wait until it is adopted and at rest."""
+        self.release(version, **how)
+        self.wait_state("Settled")
+        deadline = time.monotonic() + 30
+        while "modelrelease.dev/release" not in (self.read_route()["metadata"].get("annotations") or {}):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.namespace}/{self.name}: the route was not taken over")
+            time.sleep(0.1)
+        return self.wait("RouteAccepted", lambda status: self.condition("RouteAccepted").get("status") == "True")
+
     def load(self, rate_per_s: float, duration_s: float, *, low: float = 0.3) -> Plan:
         """A load plan for this model; `low` is the fraction of low-criticality requests."""
         return Plan(

@@ -1,0 +1,171 @@
+"""Brings up what the story needs: the cluster, four model servers, the feedback service, the operator, live traffic.
+
+In the order in which a user would do it: install the product, run the operator, apply the team's own objects.
+Rejected: starting the model servers one by one as their releases come. Training would disturb the traffic.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from modelrelease.demo import story
+from modelrelease.demo.digits import RECIPES, held_out_images
+from modelrelease.demo.feedback import Messenger
+from modelrelease.sandbox import Sandbox, binaries
+from modelrelease.sandbox.errors import ApiError, SandboxError
+from modelrelease.sandbox.load import LoadThread, Plan
+from modelrelease.sandbox.models import CONTROL_PORT, RunningModel
+from modelrelease.sandbox.process import Part
+from modelrelease.sandbox.progress import Progress
+from modelrelease.sandbox.scene import SOURCE_ROOT, SYSTEM_NAMESPACE, Scene, install, operator_part
+from modelrelease.sandbox.services import ServiceHandle
+
+LONGEST_S = 600.0
+BODIES = 9973
+ADMISSION_TIMEOUT_S = 20.0
+SERVED_TIMEOUT_S = 20.0
+ADOPTION_TIMEOUT_S = 30.0
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""A prediction takes a fraction of a millisecond; more threads would only fight for the cores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Everything that runs while the story is played. `labels` are the true digits of the load plan's bodies."""
+
+    scene: Scene
+    load: LoadThread
+    labels: tuple[str, ...]
+    operator: Part
+
+
+@contextmanager
+def sandbox_with_product(progress: Progress) -> Iterator[tuple[Sandbox, Part]]:
+    """A cluster in which CRDs, rights and admission policies are installed and the operator runs as its own account."""
+    binaries.ensure_all(progress)
+    sandbox = Sandbox("demo", progress=progress)
+    with progress.step("cluster: etcd, API server, Prometheus, Traefik as Gateway"):
+        sandbox.start()
+    with closing_down(sandbox):
+        with progress.step("modelrelease: CRDs, rights, admission policies, then the operator as its own account"):
+            sandbox.create_namespace(SYSTEM_NAMESPACE)
+            install(sandbox)
+            operator = sandbox.spawn(operator_part(sandbox))
+        yield sandbox, operator
+
+
+@contextmanager
+def closing_down(sandbox: Sandbox) -> Iterator[None]:
+    """Stop a running sandbox after the block."""
+    try:
+        yield
+    finally:
+        sandbox.stop()
+
+
+@contextmanager
+def set_up(progress: Progress) -> Iterator[Setting]:
+    """The whole setting: v1 serves all traffic, is adopted by the operator, and every answer is checked by people."""
+    with sandbox_with_product(progress) as (sandbox, operator):
+        scene = Scene(sandbox, sandbox.create_namespace(story.NAMESPACE), story.NAME)
+        with progress.step("models: train and serve four versions; the feedback service"):
+            feedback = _serve(scene)
+        images, labels = _requests()
+        plan = replace(scene.load(story.RATE_PER_S, LONGEST_S, low=story.LOW_FRACTION), bodies=images)
+        with progress.step(f"route: all traffic to {story.BASELINE}"):
+            _apply_objects(scene)
+            _wait_served(plan)
+        load = LoadThread(plan)
+        with load, Messenger(lambda: load.samples, labels, f"{feedback.url}/feedback"):
+            with progress.step(f"traffic: {story.RATE_PER_S:.0f} requests/s; the operator adopts {story.BASELINE}"):
+                scene.release(story.BASELINE, stages=story.STAGES, gates=story.GATES)
+                scene.wait_state("Settled", timeout_s=ADOPTION_TIMEOUT_S)
+            yield Setting(scene, load, labels, operator)
+
+
+def _requests() -> tuple[list[dict[str, list[int]]], tuple[str, ...]]:
+    """A long random series of held-out images, as bodies, and what each of them shows."""
+    images = random.Random(0).choices(held_out_images(), k=BODIES)
+    bodies = {image: {"input": list(image.pixels)} for image in set(images)}
+    return [bodies[image] for image in images], tuple(image.label for image in images)
+
+
+def _serve(scene: Scene) -> ServiceHandle:
+    """Start all model servers and the feedback service at once; return the latter's Service when all answer."""
+    sandbox = scene.sandbox
+    feedback = sandbox.service(scene.namespace, "feedback")
+    parts = [_part(scene, feedback, "modelrelease.demo.feedback", f"{feedback.url}/metrics")]
+    sandbox.add_scrape_target("feedback", feedback.address)
+    for version in RECIPES:
+        service = sandbox.service(scene.namespace, f"{scene.name}-{version}", ready=2)
+        extra = ("--version", version, "--control-port", str(CONTROL_PORT))
+        ready = f"http://{service.cluster_ip}:{CONTROL_PORT}/behaviour"
+        part = _part(scene, service, "modelrelease.demo.server", ready, *extra)
+        scene.services[version], scene.models[version] = service, RunningModel(service, part)
+        sandbox.add_scrape_target("models", service.address, {"service": service.name})
+        parts.append(part)
+    with ThreadPoolExecutor(len(parts)) as pool:
+        list(pool.map(sandbox.spawn, parts))
+    return feedback
+
+
+def _part(scene: Scene, service: ServiceHandle, module: str, ready_url: str, *extra: str) -> Part:
+    argv = [sys.executable, "-m", module, "--host", service.cluster_ip, "--port", str(service.port), *extra]
+    path = os.pathsep.join([str(SOURCE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return Part(
+        f"server of {service.name}",
+        argv,
+        log=scene.sandbox.state_dir / f"{service.name}.log",
+        ready=lambda: _status(ready_url) == 200,
+        env={**os.environ, **ONE_THREAD, "PYTHONPATH": path},
+    )
+
+
+def _apply_objects(scene: Scene) -> None:
+    """What the team has: where Prometheus is, how wrong answers are counted, a route to v1.
+
+    An admission policy takes some seconds to see the objects that it depends on, and refuses meanwhile.
+    """
+    deadline = time.monotonic() + ADMISSION_TIMEOUT_S
+    scene.source()
+    scene.answers_template()
+    while True:
+        try:
+            scene.route(story.BASELINE)
+            return
+        except ApiError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+def _wait_served(plan: Plan) -> None:
+    """Return when the gateway has taken the route over; until then it would answer 404 itself."""
+    deadline = time.monotonic() + SERVED_TIMEOUT_S
+    while (status := _status(plan.url, host=plan.host, body=plan.bodies[0])) != 200:
+        if time.monotonic() > deadline:
+            raise SandboxError(f"the gateway still answers {status} for {plan.host} after {SERVED_TIMEOUT_S:.0f} s")
+        time.sleep(0.1)
+
+
+def _status(url: str, *, host: str = "", body: Any = None) -> int:
+    """The HTTP code of one request to this machine; OSError while nobody listens."""
+    headers = {"Content-Type": "application/json", **({"Host": host} if host else {})}
+    data = None if body is None else json.dumps(body).encode()
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(urllib.request.Request(url, data=data, headers=headers), timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code

@@ -1,0 +1,1 @@
+"""The operator as a process against the real API server, Prometheus and Traefik."""

@@ -1,0 +1,170 @@
+"""kill -9 of the operator at each of its writes: before the send, after the commit, after the reply.
+
+One history is walked through to its end with a crash at every write; the route's history must have all properties
+and the end must be the same as without crashes.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from modelrelease.sandbox import Sandbox
+from modelrelease.sandbox.load import LoadThread
+from modelrelease.sandbox.process import Part
+from modelrelease.sandbox.scene import Scene, operator_part
+from tests.faults.history import assert_form, assert_order, assert_stays_down, route_states
+from tests.faults.proxy import Call, Fault, FaultProxy
+
+OPERATOR = "system:serviceaccount:modelrelease-system:modelrelease-operator"
+
+
+class Crasher:
+    """Kills the operator once at each write of the kinds that it has not yet been killed at, and starts it again."""
+
+    def __init__(self, sandbox: Sandbox, folder: Path, fault: Fault) -> None:
+        self.fault = fault
+        self.proxy = FaultProxy(sandbox.api_url, sandbox.ca_file, kill=self._kill, rule=self._rule)
+        self._folder, self._sandbox = folder, sandbox
+        self._seen: dict[str, int] = {}
+        self._armed = threading.Event()
+        self._over = threading.Event()
+        self.part: Part | None = None
+
+    def __enter__(self) -> "Crasher":
+        self.proxy.__enter__()
+        config = self.proxy.kubeconfig(self._sandbox.kubeconfig("operator"), self._folder / "proxied.yaml")
+        self.part = operator_part(self._sandbox, name="operator-crashing", lease_duration_s=1.0)
+        position = self.part.argv.index("--kubeconfig") + 1
+        self.part.argv[position] = str(config)
+        self.part.start()
+        self._thread = threading.Thread(target=self._revive, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(20)
+        assert self.part is not None
+        self.part.kill()
+        self.proxy.__exit__()
+
+    def arm(self) -> None:
+        """From now on, crash."""
+        self._armed.set()
+
+    def disarm(self) -> None:
+        """No more crashes."""
+        self._armed.clear()
+
+    def _rule(self, call: Call) -> Fault:
+        """The first two writes of each kind of object end in a crash; events only once."""
+        if not call.number or not self._armed.is_set():
+            return Fault.NONE
+        kind = f"{call.method} {call.resource}"
+        times = self._seen[kind] = self._seen.get(kind, 0) + 1
+        allowed = 1 if call.resource == "events" else 2
+        return self.fault if times <= allowed else Fault.NONE
+
+    def _kill(self) -> None:
+        assert self.part is not None
+        self.part.kill()
+
+    def _revive(self) -> None:
+        while not self._over.is_set():
+            if self.part is not None and not self.part.running:
+                self.part.spawn()
+            time.sleep(0.05)
+
+
+@pytest.fixture(params=[Fault.BEFORE_SEND, Fault.AFTER_COMMIT, Fault.AFTER_REPLY], ids=lambda fault: fault.name.lower())
+def crasher(installed: Sandbox, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Crasher]:
+    with Crasher(installed, tmp_path, request.param) as made:
+        yield made
+        assert made.part is not None
+        print(made.part.log_tail())
+
+
+def stages() -> list[dict[str, object]]:
+    return [
+        {"name": "mixed", "exposure": [{"percent": "5"}], "minDuration": "2s", "minSamples": 1},
+        {"name": "broad", "exposure": [{"percent": "20"}], "minDuration": "2s", "minSamples": 1},
+        {"name": "full", "exposure": [{"percent": "100"}], "require": "NoHarm"},
+    ]
+
+
+@pytest.mark.timeout(600)
+def test_a_good_release_completes_although_the_operator_is_killed_at_each_write(crasher: Crasher, scene: Scene) -> None:
+    scene.settle()
+    crasher.arm()
+    with LoadThread(scene.load(60, 500)):
+        scene.release("v2", stages=stages())
+        status = scene.wait("v2 stable", lambda s: (s.get("stable") or {}).get("version") == "v2", 200)
+    assert len(crasher.proxy.fired) >= 8, crasher.proxy.fired
+    states = route_states(scene.sandbox.audit_events(), scene.namespace, scene.name)
+    assert_form(states, OPERATOR)
+    assert_order(states, status["stable"]["revision"], [50, 200, 1000])
+    _assert_chain(scene)
+    assert [record["kind"] for record in scene.records()].count("Completed") == 1
+
+
+@pytest.mark.timeout(600)
+def test_a_failing_release_stays_back_although_the_operator_is_killed_at_each_write(
+    crasher: Crasher, scene: Scene
+) -> None:
+    scene.settle()
+    with LoadThread(scene.load(60, 500)):
+        scene.release("v2", stages=[{**stages()[1], "minDuration": "300s"}, stages()[2]])
+        scene.wait("broad", lambda s: (s.get("stage") or {}).get("name") == "broad")
+        crasher.arm()
+        scene.models["v2"].set_behaviour(failure_fraction=0.7)
+        status = scene.wait_state("Stopped", timeout_s=300)
+        crasher.disarm()
+        time.sleep(4)
+    assert crasher.proxy.fired
+    states = route_states(scene.sandbox.audit_events(), scene.namespace, scene.name)
+    assert_stays_down(states, status["candidate"]["revision"], status["candidate"]["digest"])
+    _assert_chain(scene)
+    assert [record["kind"] for record in scene.records()].count("Reverted") == 1
+
+
+def test_a_stale_intent_to_raise_is_not_carried_out(installed: Sandbox, scene: Scene, tmp_path: Path) -> None:
+    """Killed between the status with the intent and the route; the candidate fails before the next start."""
+
+    def rule(call: Call) -> Fault:
+        writes_candidate = call.method == "PATCH" and call.resource == "httproutes"
+        raising = (scene.status().get("state")) == "Raising" if writes_candidate and armed.is_set() else False
+        return Fault.BEFORE_SEND if raising else Fault.NONE
+
+    armed = threading.Event()
+    with FaultProxy(installed.api_url, installed.ca_file, rule=rule) as proxy:
+        config = proxy.kubeconfig(installed.kubeconfig("operator"), tmp_path / "proxied.yaml")
+        part = operator_part(installed, name="operator-intent", lease_duration_s=1.0)
+        part.argv[part.argv.index("--kubeconfig") + 1] = str(config)
+        proxy.kill = part.kill
+        part.start()
+        scene.settle()
+        with LoadThread(scene.load(80, 200)):
+            scene.release("v2", stages=stages())
+            scene.wait("mixed", lambda s: (s.get("stage") or {}).get("name") == "mixed")
+            armed.set()
+            scene.wait("killed while raising", lambda s: s.get("state") == "Raising" and not part.running, 60)
+            scene.models["v2"].set_behaviour(failure_fraction=0.9)
+            time.sleep(6)
+            armed.clear()
+            part.start()
+            status = scene.wait_state("Stopped", timeout_s=60)
+        part.kill()
+    states = route_states(scene.sandbox.audit_events(), scene.namespace, scene.name)
+    assert max(max(state.share(status["candidate"]["revision"]).values(), default=0) for state in states) == 50
+    assert proxy.fired
+
+
+def _assert_chain(scene: Scene) -> None:
+    """S15: numbers without gaps, each linked to the one before."""
+    records = scene.records()
+    assert [record["sequence"] for record in records] == list(range(1, len(records) + 1))
+    for before, after in zip(records, records[1:], strict=False):
+        assert after["previous"] == before["hash"]

@@ -1,0 +1,297 @@
+"""One operator process: gathers (now and then from an old picture), asks the engine, carries the step out.
+
+The executor does what `engine.actions` and RELIABILITY.md say: records by compare and swap on their name, the status on
+the object's resourceVersion, raises and layouts on the route's, lowering on nothing but never with more for the
+candidate than is there. Every single call can fail, before or after it took effect, and the process can die at it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from modelrelease.domain.exposure import FULL_PERMILLE, Exposure
+from modelrelease.domain.record import Head
+from modelrelease.domain.release import Observed, Progress, Release, State
+from modelrelease.domain.traffic import RouteView, Target
+from modelrelease.domain.unit import unit_ref
+from modelrelease.engine import planner
+from modelrelease.engine.actions import (
+    Action,
+    AddFinalizer,
+    DeleteOwnedRoutes,
+    Emit,
+    Intention,
+    KeepUnit,
+    RemoveFinalizer,
+    Save,
+    SetRoutes,
+    Step,
+    WriteRecord,
+)
+from modelrelease.engine.chain import history, used
+from tests.engine.builders import NAME, NAMESPACE, UID, at
+from tests.engine.store import ApiError, Conflict, Content, Decided, content_of
+
+if TYPE_CHECKING:
+    from tests.engine.world import World
+
+MAX_STEPS = 8
+LOWER_TRIES = 25
+REFRESH_S = 60.0
+
+
+class Died(Exception):
+    """The process was killed at a call."""
+
+
+class Refused(ApiError):
+    """The router would not prepare the write."""
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What one decision is made on, and the versions that its writes are conditioned on."""
+
+    release: Release
+    progress: Progress
+    observed: Observed
+    version: int
+    routes: dict[str, int]
+
+
+class Process:
+    """One operator process, from its start to its death."""
+
+    def __init__(self, world: "World", name: str) -> None:
+        self.world, self.store, self.name = world, world.store, name
+        self.no_data: tuple[tuple[str, object], ...] = ()
+        self.head: Head | None = None
+        self.seen: Gathered | None = None
+        self.saved_at = -REFRESH_S
+        self.started = self.store.now
+
+    # ---- one look
+
+    def tick(self) -> None:
+        """Look at the release: gather, decide, act, until there is nothing more to do now."""
+        try:
+            for _ in range(MAX_STEPS):
+                if not self.store.object.exists:
+                    return
+                step = self._step()
+                if not step.actions or step.progress.state is State.DELETED:
+                    break
+        except ApiError as error:
+            self.head = None
+            self.store.happened(f"failed: {type(error).__name__} {error}", self.name)
+
+    def _step(self) -> Step:
+        gathered = self._gather(live=False)
+        step = self._decide(gathered)
+        if any(isinstance(action, SetRoutes) and action.intention is not Intention.LOWER for action in step.actions):
+            gathered = self._gather(live=True)
+            step = self._decide(gathered)
+        if step.actions:
+            decided = Decided(self.store.now, self.name, gathered.progress, gathered.observed, step)
+            self.store.log.append(decided)
+        for action in step.actions:
+            self.carry_out(action, gathered)
+        self.no_data = step.progress.no_data_since
+        self.head = step.progress.head if step.actions else self.head
+        if not step.actions:
+            self._refresh(step, gathered)
+        return step
+
+    def _decide(self, gathered: Gathered) -> Step:
+        return planner.plan(gathered.release, gathered.progress, gathered.observed, at(self.store.now))
+
+    def _refresh(self, step: Step, gathered: Gathered) -> None:
+        """Keep running numbers in the status, at most once a minute."""
+        if step.progress != gathered.progress and self.store.now - self.saved_at >= REFRESH_S:
+            self.carry_out(Save(step.progress), gathered)
+
+    # ---- gathering
+
+    def _gather(self, *, live: bool) -> Gathered:
+        if not live and self.seen is not None and self.world.strikes("stale"):
+            return replace_evidence(self.seen, self._observed(self.seen))
+        self.seen = self._read()
+        return self.seen
+
+    def _read(self) -> Gathered:
+        stored, spec = self.store.object, self.store.object.spec
+        valid = not spec.faults
+        release = Release(
+            NAMESPACE,
+            NAME,
+            UID,
+            stored.generation,
+            spec.traffic,
+            spec.unit if valid else None,
+            spec.plan if valid else None,
+            spec.faults,
+            stored.deleting,
+            stored.finalizer,
+        )
+        progress = stored.status
+        if progress.state is State.OBSERVING and self.no_data:
+            progress = replace(progress, no_data_since=self.no_data)
+        names = self.world.route_names
+        views = tuple(
+            self.store.routes[name].view() if name in self.store.routes else RouteView(name, exists=False)
+            for name in names
+        )
+        versions = {name: self.store.routes[name].version if name in self.store.routes else 0 for name in names}
+        observed = Observed(self.name, views, head=self.head or self.store.head)
+        gathered = Gathered(release, progress, observed, stored.version, versions)
+        gathered.observed = self._observed(gathered)
+        return gathered
+
+    def _observed(self, gathered: Gathered) -> Observed:
+        """The picture with the evidence of now: what is stale is the cache of objects, not Prometheus."""
+        world, progress = self.world, gathered.progress
+        facts = {
+            "ready": world.ready(),
+            "verdicts": world.verdicts(progress, self),
+            "watch_verdicts": world.watch_verdicts(progress, self),
+            "samples": world.samples(progress),
+            "split": world.split(progress),
+            "decisions": tuple(self.store.decisions),
+        }
+        if progress.state is State.NEW:
+            records = list(self.store.records.values())
+            facts |= {
+                "revisions": tuple(self.store.units.values()),
+                "history": history(records),
+                "used": used(records),
+                "baseline": world.baseline(),
+            }
+        return replace(gathered.observed, **facts)  # type: ignore[arg-type]
+
+    # ---- carrying out
+
+    def carry_out(self, action: Action, gathered: Gathered) -> None:
+        """Do one action; raises ApiError when it fails, Died when the process is killed at it."""
+        match action:
+            case SetRoutes(target, intention):
+                for name in self.world.route_names:
+                    self._set_route(name, target, intention, gathered)
+            case WriteRecord(record):
+                self.call("record", lambda: self.store.create_record(self.name, record))
+            case Save(progress):
+                gathered.version = self.call(
+                    "status", lambda: self.store.write_status(self.name, progress, gathered.version)
+                )
+                self.saved_at = self.store.now
+            case KeepUnit(unit):
+                ref = unit_ref(NAME, unit)
+                self.call("unit", lambda: self.store.units.setdefault(ref.digest, ref))
+            case AddFinalizer() | RemoveFinalizer():
+                present = isinstance(action, AddFinalizer)
+                gathered.version = self.call(
+                    "finalizer", lambda: self.store.write_finalizer(self.name, present, gathered.version)
+                )
+            case DeleteOwnedRoutes():
+                for name in self.world.route_names:
+                    self.call("delete", lambda name=name: self.store.delete_route(self.name, name))
+            case Emit():
+                pass
+
+    def _set_route(self, name: str, target: Target, intention: Intention, gathered: Gathered) -> None:
+        if intention is Intention.LOWER:
+            self.lower(name, target)
+            return
+        route, wanted = self.store.routes.get(name), content_of(target, self.store.segments)
+        if route is None and not self.world.owned:
+            raise Refused("RouteMissing")
+        if intention is Intention.LAYOUT and self._would_raise(name, target, wanted):
+            raise Refused("WouldRaise")
+        if route is not None and route.content == wanted and _marked_as(route, target):
+            return
+        self.write_raise(name, wanted, target, intention, gathered.routes[name])
+
+    def write_raise(self, name: str, wanted: Content, target: Target, intention: Intention, version: int) -> None:
+        """A raise or a layout: only on the very route that was read (S9)."""
+        written = self.call(
+            "route",
+            lambda: self.store.write_route(
+                self.name, name, wanted, target, intention=intention, version=version
+            ),
+        )
+        if self.seen is not None:
+            self.seen.routes[name] = written
+
+    def _would_raise(self, name: str, target: Target, wanted: Content) -> bool:
+        route, segments = self.store.routes.get(name), self.store.segments
+        if target.other is None:
+            return False
+        now = route.content.share(target.other.revision, segments) if route else Exposure()
+        return not wanted.share(target.other.revision, segments).within(now)
+
+    def lower(self, name: str, target: Target) -> None:
+        """A revert: on the content that is there now, again and again, and never with more for the candidate."""
+        for _ in range(LOWER_TRIES):
+            route = self.store.routes.get(name)
+            if route is None:
+                return
+            read = route.content
+            wanted = content_of(self._at_most(read, target), self.store.segments)
+            if read == wanted and _marked_as(route, target):
+                return
+            try:
+                self.call("route", lambda: self._replace(name, read, wanted, target))
+                return
+            except Conflict:
+                continue
+        raise ApiError("contended")
+
+    def _replace(self, name: str, read: Content, wanted: Content, target: Target) -> int:
+        """Where the candidate keeps a share, the write tests the content that it replaces."""
+        route = self.store.routes.get(name)
+        if route is None:
+            return 0
+        if target.other is not None and not target.exposure.is_zero and route.content != read:
+            raise Conflict("content")
+        return self.store.write_route(
+            self.name, name, wanted, target, intention=Intention.LOWER, version=None
+        )
+
+    def _at_most(self, read: Content, target: Target) -> Target:
+        if target.other is None:
+            return target
+        now = read.share(target.other.revision, self.store.segments)
+        return replace(target, exposure=now.lowered_to(target.exposure))
+
+    def call[T](self, what: str, do: Callable[[], T]) -> T:
+        """One request: others may come first, it may be lost, its answer may be lost, the process may die at it."""
+        world = self.world
+        world.meanwhile()
+        if world.strikes("crash before"):
+            raise Died(f"before {what}")
+        if world.strikes("request lost") or (what == "record" and world.strikes("records down")):
+            raise ApiError(f"{what}: request lost")
+        if world.strikes("pause", self):
+            world.pause(self, do)
+            raise Died(f"paused at {what}")
+        result = do()
+        if world.strikes("crash after"):
+            raise Died(f"after {what}")
+        if world.strikes("reply lost"):
+            if what != "record" or not world.strikes("retry"):
+                raise ApiError(f"{what}: reply lost")
+            do()
+        return result
+
+
+def replace_evidence(gathered: Gathered, observed: Observed) -> Gathered:
+    """An old picture of the objects with the newest evidence."""
+    return Gathered(gathered.release, gathered.progress, observed, gathered.version, dict(gathered.routes))
+
+
+def _marked_as(route: object, target: Target) -> bool:
+    return target.stopped is None or (target.stopped or None) == route.stopped  # type: ignore[attr-defined]
+
+
+def full(exposure: Exposure) -> bool:
+    """Whether a unit has everything."""
+    return all(share == FULL_PERMILLE for _, share in exposure.shares)

@@ -1,0 +1,1 @@
+"""Faults for tests: what networks, crashes and other writers do."""

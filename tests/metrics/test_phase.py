@@ -1,0 +1,90 @@
+"""The clock of a collector: a period that is locked to the scrapes."""
+
+from __future__ import annotations
+
+import pytest
+
+from modelrelease.metrics.fetching import Pace, next_chunk_s, window
+from modelrelease.metrics.phase import FIRST_OFFSET_S, MAX_OFFSET_S, Phase
+
+
+@pytest.mark.parametrize(
+    ("newest_s", "now_s", "tick_s", "scrape_s", "due_s"),
+    [
+        pytest.param(None, 100.0, 5, 15, 105.0, id="nothing learned: the period"),
+        pytest.param(90.0, 100.0, 5, 15, 105.08, id="a scrape falls due within the tick"),
+        pytest.param(90.0, 91.0, 5, 15, 96.0, id="no scrape within the tick"),
+        pytest.param(99.0, 99.1, 1, 1, 100.08, id="each scrape once"),
+        pytest.param(99.0, 99.1, 5, 1, 104.08, id="the last of several scrapes"),
+        pytest.param(99.0, 100.06, 1, 1, 101.06, id="too short before the next scrape"),
+        pytest.param(10.0, 100.0, 5, 15, 100.0 + 5, id="an old phase still holds"),
+    ],
+)
+def test_the_next_collection_follows_the_newest_scrape(
+    newest_s: float | None, now_s: float, tick_s: float, scrape_s: float, due_s: float
+) -> None:
+    due = Phase(newest_s).next_due_s(now_s, tick_s=tick_s, scrape_interval_s=scrape_s)
+    assert due == pytest.approx(due_s, abs=0.081)
+    assert now_s < due <= now_s + tick_s + 0.081
+
+
+def test_a_sample_that_was_not_there_yet_widens_the_offset() -> None:
+    phase = Phase(100.0)
+    for _ in range(10):
+        phase = phase.learned(asked_s=115.0 + phase.offset_s, newest_s=100.0, scrape_interval_s=15)
+    assert phase.offset_s == MAX_OFFSET_S
+    assert phase.learned(asked_s=116.0, newest_s=115.0, scrape_interval_s=15).newest_s == 115.0
+
+
+def test_a_collection_between_scrapes_teaches_nothing() -> None:
+    phase = Phase(100.0)
+    assert phase.learned(asked_s=105.0, newest_s=100.0, scrape_interval_s=15) == phase
+    assert phase.learned(asked_s=105.0, newest_s=None, scrape_interval_s=15) == phase
+    assert phase.offset_s == FIRST_OFFSET_S
+
+
+PACE = Pace(tick_s=5, scrape_interval_s=15)
+
+
+def test_a_live_window_reaches_from_what_was_read_to_now() -> None:
+    for late_s in (0.1, 5, 6, 60, 400):
+        found = window(1000.0, 1000.0, 600, now_s=1000.0 + late_s, pace=PACE)
+        assert (found.live, found.at_s) == (True, 1000.0 + late_s)
+        assert found.at_s - found.range_s <= 1000.0 - PACE.shallow_s
+        assert found.range_s <= 1.5 * (late_s + PACE.overlap_s)
+
+
+def test_once_in_a_scrape_interval_a_window_reaches_all_that_can_be_late() -> None:
+    cursor_s = deep_s = 1000.0
+    deep = []
+    for _ in range(7):
+        found = window(cursor_s, deep_s, 600, now_s=cursor_s + 5, pace=PACE)
+        if found.deep:
+            assert found.at_s - found.range_s <= deep_s - PACE.overlap_s
+            deep_s = found.at_s
+        deep.append(found.deep)
+        cursor_s = found.at_s
+    assert deep == [False, False, True, False, False, True, False]
+    assert window(0, 0, 600, now_s=1, pace=Pace(tick_s=1, scrape_interval_s=1)).deep
+
+
+def test_history_is_read_in_chunks_that_leave_no_gap() -> None:
+    cursor_s, count = 0.0, 0
+    while True:
+        found = window(cursor_s, cursor_s, 600, now_s=10_000.0, pace=PACE)
+        assert found.at_s - found.range_s <= cursor_s - PACE.overlap_s or cursor_s == 0
+        assert found.range_s <= 1200
+        assert found.at_s > cursor_s
+        cursor_s, count = found.at_s, count + 1
+        if found.live:
+            break
+    assert cursor_s == 10_000.0
+    assert count == 18
+
+
+def test_chunks_grow_with_small_answers_and_shrink_with_large_ones() -> None:
+    assert next_chunk_s(600, 100, pace=PACE) == 1200
+    assert next_chunk_s(3600, 100, pace=PACE) == 3600
+    assert next_chunk_s(600, 50_000, pace=PACE) == 600
+    assert next_chunk_s(600, 1_000_000, pace=PACE) == 300
+    assert next_chunk_s(60, 1_000_000, pace=PACE) == 60
