@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from modelrelease.domain.decision import Decision
 from modelrelease.domain.exposure import FULL_PERMILLE, REST, Exposure
+from modelrelease.domain.plan import Plan
 from modelrelease.domain.record import Head, Record, record_name
 from modelrelease.domain.release import Fault, Observed, Progress
-from modelrelease.domain.plan import Plan
 from modelrelease.domain.traffic import Acceptance, Arm, RouteView, RuleView, Target, Traffic
 from modelrelease.domain.unit import Unit, UnitRef
 from modelrelease.engine.actions import Intention, Step

@@ -13,12 +13,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from tests.sandbox.routes import backend, http_route, rule
-from tests.sandbox.waiting import eventually
 
 from modelrelease.sandbox import ApiError, Sandbox
 from modelrelease.sandbox.load import LoadThread, Plan, Sample, Share, servers_of
 from modelrelease.sandbox.models import call
+from tests.sandbox.routes import backend, http_route, rule
+from tests.sandbox.waiting import eventually
 
 CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe"}, "data": {"a": "b"}}
 

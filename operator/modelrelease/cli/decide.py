@@ -138,14 +138,25 @@ def decision(
         spec["role"] = role
     if action == "Approve":
         spec["planDigest"] = release["status"].get("planDigest")
-        if stage:
-            spec["stage"] = stage
+        spec["stage"] = stage or _next_stage(release)
     return {
         "apiVersion": "modelrelease.dev/v1alpha1",
         "kind": "ReleaseDecision",
         "metadata": {"name": f"{name}-{action.lower()}-{secrets.token_hex(4)}", "namespace": namespace},
         "spec": spec,
     }
+
+
+def _next_stage(release: Any) -> str:
+    status = release["status"]
+    stages = (status.get("plan") or {}).get("stages") or []
+    index = (status.get("stage") or {}).get("index", -1) + 1
+    if index >= len(stages):
+        typer.echo(
+            f"error: {release['metadata']['name']} has no further stage to approve; name one with --stage", err=True
+        )
+        raise typer.Exit(1)
+    return str(stages[index]["name"])
 
 
 def _unit_digest(action: str, release: Any) -> str:

@@ -85,9 +85,9 @@ class EvidenceService:
         if task is not None:
             task.cancel()
 
-    def has_source(self, name: str) -> bool:
-        """Whether a source of this name is known."""
-        return name in self._sources
+    def source(self, name: str) -> SourceSettings | None:
+        """The settings of a source, None when there is none of this name."""
+        return self._sources.get(name)
 
     def demand(self, wanted: Demand) -> None:
         """Have a release judged; a demand with another token starts from scratch."""

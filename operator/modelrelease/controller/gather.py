@@ -11,7 +11,15 @@ from typing import Any
 
 import structlog
 
-from modelrelease.api.convert import Revision, decision_of, record_of, release_of, revision_of
+from modelrelease.api.convert import (
+    Revision,
+    Source,
+    decision_of,
+    record_of,
+    release_of,
+    revision_of,
+    source_of,
+)
 from modelrelease.api.names import RELEASE_LABEL
 from modelrelease.api.status import progress_from_status
 from modelrelease.controller import kube
@@ -23,6 +31,7 @@ from modelrelease.controller.store import Store
 from modelrelease.controller.units import Units
 from modelrelease.domain.decision import Decision
 from modelrelease.domain.gate import Gate
+from modelrelease.domain.plan import Plan
 from modelrelease.domain.record import GENESIS, Head, Record
 from modelrelease.domain.release import Fault, Observed, Progress, Release, State
 from modelrelease.domain.traffic import Target
@@ -115,7 +124,8 @@ class Gatherer:
         known = await self.units.read(key, obj, live=live)
         release = release_of(obj, templates=known.templates, config_maps=known.contents)
         router = router_for(release)
-        release = replace(release, faults=(*release.faults, *_route_faults(release, router)))
+        faults = (*release.faults, *_route_faults(release, router), *self._source_faults(release))
+        release = replace(release, faults=faults, plan=self._with_freshness(release.plan))
         progress = progress_from_status(obj.get("status"))
         if key in self._no_data and progress.state is State.OBSERVING:
             progress = replace(progress, no_data_since=self._no_data[key])
@@ -123,6 +133,36 @@ class Gatherer:
         observed = await self._observe(key, release, progress, router, objects, live=live)
         observed = replace(observed, violations=self.units.violations(key, progress))
         return Gathered(key, obj, release, progress, observed, router, known.requests, objects)
+
+    def _source_faults(self, release: Release) -> tuple[Fault, ...]:
+        """Gates that name a source which is not there, is not usable, or may not be used from this namespace."""
+        found: dict[str, Fault] = {}
+        for gate in release.plan.gates if release.plan else ():
+            path = f"spec.gates ({gate.name}): source {gate.source}"
+            source = self._store.get(kube.SOURCES, gate.source)
+            usable = source_of(source) if source is not None else None
+            if usable is None:
+                message = f"{path}: there is no MetricsSource of this name; create it or correct the name"
+                found.setdefault(gate.source, Fault("SourceNotFound", message))
+            elif not isinstance(usable, Source):
+                found.setdefault(gate.source, Fault("SourceInvalid", f"{path}: {usable[0].message}"))
+            elif not usable.allows(release.namespace):
+                message = (
+                    f"{path}: namespace {release.namespace} may not use it; ask its owner to add the namespace to "
+                    "spec.allowedNamespaces, or name another source"
+                )
+                found.setdefault(gate.source, Fault("SourceNotAllowed", message))
+        return tuple(found.values())
+
+    def _with_freshness(self, plan: Plan | None) -> Plan | None:
+        """Evidence may be as old as a source's scrapes make it: four intervals, where that is more than the plan's."""
+        if plan is None:
+            return None
+        sources = [self._evidence.source(gate.source) for gate in plan.gates]
+        slowest = max((source.scrape_interval_s for source in sources if source), default=0.0)
+        if 4 * slowest <= plan.limits.fresh_s:
+            return plan
+        return replace(plan, limits=replace(plan.limits, fresh_s=round(4 * slowest)))
 
     async def _read_live(self, namespace: str, name: str) -> None:
         obj = await self._kube.find(kube.RELEASES, namespace, name)

@@ -78,7 +78,7 @@ class StatusWriter:
 
 def merged(before: list[Mapping[str, Any]], said: tuple[Condition, ...], generation: int) -> list[dict[str, Any]]:
     """The new conditions; the time of one whose status did not change is kept."""
-    times = {(old["type"], old["status"]): old.get("lastTransitionTime") for old in before}
+    times = {(old["type"], old["status"]): _real(old.get("lastTransitionTime")) for old in before}
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return [
         {
@@ -91,6 +91,11 @@ def merged(before: list[Mapping[str, Any]], said: tuple[Condition, ...], generat
         }
         for condition in sorted(said, key=lambda condition: (condition.type != "Ready", condition.type))
     ]
+
+
+def _real(moment: str | None) -> str | None:
+    """The CRD's default condition is dated 1970: that is no transition."""
+    return None if moment is None or moment.startswith("1970") else moment
 
 
 def _transitions(status: Mapping[str, Any]) -> Any:

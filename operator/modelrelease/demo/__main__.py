@@ -5,6 +5,7 @@ Ends with 0 when each release ended as it should, 1 when one did not, 130 after 
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 import time
@@ -48,6 +49,7 @@ def demo(
         with set_up(Progress()) as setting:
             results = _play(setting, console, live=console.is_terminal and not plain, began_s=began_s)
             path = write_summary(results, out)
+            shutil.copyfile(setting.operator.log, out / "operator.log")
             console.print()
             console.print(table(results))
             for result in results:
@@ -55,7 +57,7 @@ def demo(
             console.print(f"\n{path} was written after {elapsed(time.time() - began_s)}")
             if keep:
                 _keep(setting, console)
-    except SandboxError as error:
+    except (SandboxError, TimeoutError) as error:
         console.print(f"the demo cannot go on: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:

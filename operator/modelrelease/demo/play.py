@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from modelrelease.demo import story, wire
 from modelrelease.demo.evidence import evidence_to_revert_s
@@ -16,6 +17,7 @@ from modelrelease.demo.result import Result
 from modelrelease.demo.setting import Setting
 from modelrelease.demo.story import Chapter, Outcome
 from modelrelease.demo.times import seconds
+from modelrelease.sandbox.errors import SandboxError
 from modelrelease.sandbox.kube import Json
 from modelrelease.sandbox.load import Sample
 
@@ -60,6 +62,10 @@ class Player:
                 failing = True
                 self._scene.models[chapter.version].set_behaviour(failure_fraction=story.FAILURE_FRACTION)
                 self._note(f"{chapter.version} breaks: half of its answers are 500s from now on", bad=True)
+            if not self._setting.operator.running:
+                raise SandboxError(
+                    f"the operator ended by itself; its last words:\n{self._setting.operator.log_tail()}"
+                )
             self._read_records(status)
             self._show(self._picture(chapter, status, since_s))
             if now > deadline or (ended_s is not None and now > ended_s + AFTERWARDS_S):
@@ -74,6 +80,8 @@ class Player:
         if (status.get("candidate") or {}).get("version") == chapter.version and ended is None:
             self._stage = stage_index(status)
             self._gates = gates_of(status) or self._gates
+        if ended is Outcome.REVERTED:
+            self._gates = tuple(map(partial(_with_stop, status["stop"]), self._gates))
         return Picture(
             chapter,
             now - self._began_s,
@@ -146,6 +154,15 @@ def outcome_of(status: Json, version: str) -> Outcome | None:
     if status.get("state") == "Stopped" and (status.get("stop") or {}).get("version") == version:
         return Outcome.REVERTED
     return None
+
+
+def _with_stop(stop: Json, gate: GateView) -> GateView:
+    """The gate, or, when it is the one that stopped the release, what it said then (a stopped status has no gates)."""
+    if stop.get("gate") != gate.name:
+        return gate
+    return GateView(
+        gate.name, "Revert", stop["message"].removeprefix(f"gate {gate.name}: ").removeprefix(f"{gate.name}: ")
+    )
 
 
 def _breaks_now(chapter: Chapter, status: Json, now: float) -> bool:

@@ -84,7 +84,9 @@ def write_summary(results: Sequence[Result], folder: Path) -> Path:
 
 def table(results: Sequence[Result]) -> Table:
     """The last thing that the demo says; fits 80 columns."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="What users saw", title_justify="left", title_style="bold")
+    made = Table(
+        box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title="What users saw", title_justify="left", title_style="bold"
+    )
     headers = ("release\n", "outcome\n", "weights on\nthe wire, %", "at 1 %:\nlow/others", "wrong, %\n(stable)")
     for header in (*headers, "evidence\nto revert"):
         made.add_column(header, no_wrap=True)

@@ -1,7 +1,9 @@
 """Brings up what the story needs: the cluster, four model servers, the feedback service, the operator, live traffic.
 
 In the order in which a user would do it: install the product, run the operator, apply the team's own objects.
-Rejected: starting the model servers one by one as their releases come. Training would disturb the traffic.
+The model servers start meanwhile, all of them: training one later would disturb the traffic that is measured.
+
+Rejected: a manifest per object beside this package. Whoever wants to see them uses `--keep` and kubectl.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -51,47 +53,44 @@ class Setting:
 
 
 @contextmanager
-def sandbox_with_product(progress: Progress) -> Iterator[tuple[Sandbox, Part]]:
-    """A cluster in which CRDs, rights and admission policies are installed and the operator runs as its own account."""
+def set_up(progress: Progress) -> Iterator[Setting]:
+    """The whole setting: v1 serves all traffic, is adopted by the operator, and people check every answer."""
     binaries.ensure_all(progress)
-    sandbox = Sandbox("demo", progress=progress)
-    with progress.step("cluster: etcd, API server, Prometheus, Traefik as Gateway"):
-        sandbox.start()
-    with closing_down(sandbox):
-        with progress.step("modelrelease: CRDs, rights, admission policies, then the operator as its own account"):
+    with ThreadPoolExecutor() as pool, _running(Sandbox("demo", progress=progress), progress) as sandbox:
+        requests = pool.submit(_requests)
+        scene = Scene(sandbox, sandbox.create_namespace(story.NAMESPACE), story.NAME)
+        parts, feedback = _parts(scene)
+        serving = [pool.submit(sandbox.spawn, part) for part in parts]
+        with progress.step("modelrelease: CRDs, rights, policies, operator"):
             sandbox.create_namespace(SYSTEM_NAMESPACE)
             install(sandbox)
             operator = sandbox.spawn(operator_part(sandbox))
-        yield sandbox, operator
-
-
-@contextmanager
-def closing_down(sandbox: Sandbox) -> Iterator[None]:
-    """Stop a running sandbox after the block."""
-    try:
-        yield
-    finally:
-        sandbox.stop()
-
-
-@contextmanager
-def set_up(progress: Progress) -> Iterator[Setting]:
-    """The whole setting: v1 serves all traffic, is adopted by the operator, and every answer is checked by people."""
-    with sandbox_with_product(progress) as (sandbox, operator):
-        scene = Scene(sandbox, sandbox.create_namespace(story.NAMESPACE), story.NAME)
-        with progress.step("models: train and serve four versions; the feedback service"):
-            feedback = _serve(scene)
-        images, labels = _requests()
+        with progress.step(f"models: {len(RECIPES)} versions, trained and served"):
+            wait(serving, return_when=FIRST_EXCEPTION)
+            for each in serving:
+                each.result()
+        images, labels = requests.result()
         plan = replace(scene.load(story.RATE_PER_S, LONGEST_S, low=story.LOW_FRACTION), bodies=images)
         with progress.step(f"route: all traffic to {story.BASELINE}"):
             _apply_objects(scene)
             _wait_served(plan)
         load = LoadThread(plan)
         with load, Messenger(lambda: load.samples, labels, f"{feedback.url}/feedback"):
-            with progress.step(f"traffic: {story.RATE_PER_S:.0f} requests/s; the operator adopts {story.BASELINE}"):
+            with progress.step(f"traffic: {story.RATE_PER_S:.0f} requests/s; {story.BASELINE} is adopted"):
                 scene.release(story.BASELINE, stages=story.STAGES, gates=story.GATES)
                 scene.wait_state("Settled", timeout_s=ADOPTION_TIMEOUT_S)
             yield Setting(scene, load, labels, operator)
+
+
+@contextmanager
+def _running(sandbox: Sandbox, progress: Progress) -> Iterator[Sandbox]:
+    """Start the sandbox, and stop it after the block."""
+    with progress.step("cluster: etcd, API server, Prometheus, Traefik"):
+        sandbox.start()
+    try:
+        yield sandbox
+    finally:
+        sandbox.stop()
 
 
 def _requests() -> tuple[list[dict[str, list[int]]], tuple[str, ...]]:
@@ -101,23 +100,20 @@ def _requests() -> tuple[list[dict[str, list[int]]], tuple[str, ...]]:
     return [bodies[image] for image in images], tuple(image.label for image in images)
 
 
-def _serve(scene: Scene) -> ServiceHandle:
-    """Start all model servers and the feedback service at once; return the latter's Service when all answer."""
+def _parts(scene: Scene) -> tuple[list[Part], ServiceHandle]:
+    """A server for each version and the feedback service, not started, all of them scraped; and the latter's Service."""
     sandbox = scene.sandbox
     feedback = sandbox.service(scene.namespace, "feedback")
-    parts = [_part(scene, feedback, "modelrelease.demo.feedback", f"{feedback.url}/metrics")]
     sandbox.add_scrape_target("feedback", feedback.address)
+    parts = [_part(scene, feedback, "modelrelease.demo.feedback", f"{feedback.url}/metrics")]
     for version in RECIPES:
         service = sandbox.service(scene.namespace, f"{scene.name}-{version}", ready=2)
         extra = ("--version", version, "--control-port", str(CONTROL_PORT))
         ready = f"http://{service.cluster_ip}:{CONTROL_PORT}/behaviour"
-        part = _part(scene, service, "modelrelease.demo.server", ready, *extra)
-        scene.services[version], scene.models[version] = service, RunningModel(service, part)
+        parts.append(_part(scene, service, "modelrelease.demo.server", ready, *extra))
+        scene.services[version], scene.models[version] = service, RunningModel(service, parts[-1])
         sandbox.add_scrape_target("models", service.address, {"service": service.name})
-        parts.append(part)
-    with ThreadPoolExecutor(len(parts)) as pool:
-        list(pool.map(sandbox.spawn, parts))
-    return feedback
+    return parts, feedback
 
 
 def _part(scene: Scene, service: ServiceHandle, module: str, ready_url: str, *extra: str) -> Part:

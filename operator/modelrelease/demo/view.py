@@ -81,7 +81,7 @@ def _stages(picture: Picture, width: int) -> list[RenderableType]:
         exposure = stage["exposure"][0]
         style, mark, after = _stage_look(picture, index)
         names.append(Text(f"{mark} {stage['name']}{after}", style=style))
-        where = " of low criticality" if "segment" in exposure else ""
+        where = " (low only)" if "segment" in exposure else ""
         shares.append(Text(f"  {exposure['percent']} %{where}", style=style.replace("reverse", "")))
     grid.add_row(*names)
     grid.add_row(*shares)

@@ -293,7 +293,7 @@ def promote_decision(case: Case) -> Decision | None:
     fitting = [
         decision
         for decision in case.decisions(Action.PROMOTE)
-        if decision.digest == candidate.digest and decision.stage in (None, stage.name)
+        if decision.digest == candidate.digest and decision.stage == stage.name
     ]
     return fitting[-1] if fitting else None
 
