@@ -4,6 +4,7 @@ One history is walked through to its end with a crash at every write; the route'
 and the end must be the same as without crashes.
 """
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -166,5 +167,5 @@ def _assert_chain(scene: Scene) -> None:
     """S15: numbers without gaps, each linked to the one before."""
     records = scene.records()
     assert [record["sequence"] for record in records] == list(range(1, len(records) + 1))
-    for before, after in zip(records, records[1:], strict=False):
+    for before, after in itertools.pairwise(records):
         assert after["previous"] == before["hash"]

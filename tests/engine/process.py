@@ -7,9 +7,9 @@ candidate than is there. Every single call can fail, before or after it took eff
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from modelrelease.domain.exposure import FULL_PERMILLE, Exposure
+from modelrelease.domain.exposure import Exposure
 from modelrelease.domain.record import Head
 from modelrelease.domain.release import Observed, Progress, Release, State
 from modelrelease.domain.traffic import RouteView, Target
@@ -212,14 +212,10 @@ class Process:
 
     def write_raise(self, name: str, wanted: Content, target: Target, intention: Intention, version: int) -> None:
         """A raise or a layout: only on the very route that was read (S9)."""
-        written = self.call(
+        self.call(
             "route",
-            lambda: self.store.write_route(
-                self.name, name, wanted, target, intention=intention, version=version
-            ),
+            lambda: self.store.write_route(self.name, name, wanted, target, intention=intention, version=version),
         )
-        if self.seen is not None:
-            self.seen.routes[name] = written
 
     def _would_raise(self, name: str, target: Target, wanted: Content) -> bool:
         route, segments = self.store.routes.get(name), self.store.segments
@@ -252,9 +248,7 @@ class Process:
             return 0
         if target.other is not None and not target.exposure.is_zero and route.content != read:
             raise Conflict("content")
-        return self.store.write_route(
-            self.name, name, wanted, target, intention=Intention.LOWER, version=None
-        )
+        return self.store.write_route(self.name, name, wanted, target, intention=Intention.LOWER, version=None)
 
     def _at_most(self, read: Content, target: Target) -> Target:
         if target.other is None:
@@ -262,7 +256,7 @@ class Process:
         now = read.share(target.other.revision, self.store.segments)
         return replace(target, exposure=now.lowered_to(target.exposure))
 
-    def call[T](self, what: str, do: Callable[[], T]) -> T:
+    def call(self, what: str, do: Callable[[], Any]) -> Any:
         """One request: others may come first, it may be lost, its answer may be lost, the process may die at it."""
         world = self.world
         world.meanwhile()
@@ -274,6 +268,7 @@ class Process:
             world.pause(self, do)
             raise Died(f"paused at {what}")
         result = do()
+        self.seen = None
         if world.strikes("crash after"):
             raise Died(f"after {what}")
         if world.strikes("reply lost"):
@@ -290,8 +285,3 @@ def replace_evidence(gathered: Gathered, observed: Observed) -> Gathered:
 
 def _marked_as(route: object, target: Target) -> bool:
     return target.stopped is None or (target.stopped or None) == route.stopped  # type: ignore[attr-defined]
-
-
-def full(exposure: Exposure) -> bool:
-    """Whether a unit has everything."""
-    return all(share == FULL_PERMILLE for _, share in exposure.shares)

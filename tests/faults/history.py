@@ -3,6 +3,7 @@
 The oracle is independent of the operator: it reads what was written, by whom, in which order.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +63,7 @@ def _revision(ref: Any) -> str:
 def raises(states: list[RouteState], revision: str) -> list[tuple[int, int]]:
     """(before, after) of each write that gave the arm more in any rule, by its highest share."""
     found = []
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in itertools.pairwise(states):
         old, new = before.share(revision), after.share(revision)
         if any(share > old.get(rule, 0) for rule, share in new.items()):
             found.append((max(old.values(), default=0), max(new.values(), default=0)))

@@ -1,0 +1,5 @@
+"""stub"""
+
+
+def violations(world):
+    return []
