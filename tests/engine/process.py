@@ -7,13 +7,15 @@ candidate than is there. Every single call can fail, before or after it took eff
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from modelrelease.domain.exposure import Exposure
 from modelrelease.domain.record import Head
-from modelrelease.domain.release import Observed, Progress, Release, State
+from modelrelease.domain.release import IN_TRAFFIC, Observed, Progress, Release, State
 from modelrelease.domain.traffic import RouteView, Target
 from modelrelease.domain.unit import unit_ref
+from modelrelease.domain.verdict import Outcome, Verdict
 from modelrelease.engine import planner
 from modelrelease.engine.actions import (
     Action,
@@ -69,11 +71,13 @@ class Process:
         self.seen: Gathered | None = None
         self.saved_at = -REFRESH_S
         self.started = self.store.now
+        self.found_bad: set[str] = set()
 
     # ---- one look
 
     def tick(self) -> None:
         """Look at the release: gather, decide, act, until there is nothing more to do now."""
+        self.found_bad = set()
         try:
             for _ in range(MAX_STEPS):
                 if not self.store.object.exists:
@@ -88,6 +92,7 @@ class Process:
     def _step(self) -> Step:
         gathered = self._gather(live=False)
         step = self._decide(gathered)
+        self._note_bad(gathered, step)
         if any(isinstance(action, SetRoutes) and action.intention is not Intention.LOWER for action in step.actions):
             gathered = self._gather(live=True)
             step = self._decide(gathered)
@@ -101,6 +106,17 @@ class Process:
         if not step.actions:
             self._refresh(step, gathered)
         return step
+
+    def _note_bad(self, gathered: Gathered, step: Step) -> None:
+        """Whom the evidence of this look is against, unless there is no safe path."""
+        if any(hold.reason == "NoSafePath" for hold in step.holds):
+            self.found_bad = set()
+            return
+        progress, observed = gathered.progress, gathered.observed
+        if progress.candidate and progress.state in IN_TRAFFIC and _bad(observed.verdicts):
+            self.found_bad.add(progress.candidate.revision)
+        if progress.watch and progress.state in IN_TRAFFIC | {State.WATCHING} and _bad(observed.watch_verdicts):
+            self.found_bad.add(progress.watch.unit.revision)
 
     def _decide(self, gathered: Gathered) -> Step:
         return planner.plan(gathered.release, gathered.progress, gathered.observed, at(self.store.now))
@@ -120,7 +136,7 @@ class Process:
 
     def _read(self) -> Gathered:
         stored, spec = self.store.object, self.store.object.spec
-        valid = not spec.faults
+        valid = not any(fault.reason == "InvalidSpec" for fault in spec.faults)
         release = Release(
             NAMESPACE,
             NAME,
@@ -235,7 +251,7 @@ class Process:
             if read == wanted and _marked_as(route, target):
                 return
             try:
-                self.call("route", lambda: self._replace(name, read, wanted, target))
+                self.call("route", partial(self._replace, name, read, wanted, target))
                 return
             except Conflict:
                 continue
@@ -281,6 +297,10 @@ class Process:
 def replace_evidence(gathered: Gathered, observed: Observed) -> Gathered:
     """An old picture of the objects with the newest evidence."""
     return Gathered(gathered.release, gathered.progress, observed, gathered.version, dict(gathered.routes))
+
+
+def _bad(verdicts: tuple[Verdict, ...]) -> bool:
+    return any(verdict.outcome is Outcome.REVERT for verdict in verdicts)
 
 
 def _marked_as(route: object, target: Target) -> bool:

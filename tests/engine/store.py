@@ -192,6 +192,13 @@ class Decided(Entry):
     step: Step
 
 
+@dataclass(frozen=True, slots=True)
+class Looked(Entry):
+    """A look that no fault disturbed, with evidence against a unit in traffic."""
+
+    bad: str
+
+
 class Store:
     """The objects, and the log of every write."""
 

@@ -22,8 +22,9 @@ from modelrelease.domain.verdict import Outcome, Verdict
 from tests.engine import scenarios
 from tests.engine.builders import NAME, SAFE, SEGMENT, UID, UNIT_A, at, gen_gate
 from tests.engine.process import Died, Process
+from tests.engine.properties import violations
 from tests.engine.scenarios import ACTIVE_S, CAUSES, TICK_S, UNITS, Event, Scenario, scenario
-from tests.engine.store import ApiError, Content, Decided, Entry, Happened, RouteWrite, Store, content_of
+from tests.engine.store import ApiError, Content, Decided, Entry, Happened, Looked, Route, RouteWrite, Store, content_of
 
 RATE = {SEGMENT: 6.0, REST: 14.0}
 """Requests per second in the segment and in the rest."""
@@ -33,6 +34,7 @@ CALM_S = 150.0
 """How long nothing at all must be written in the end."""
 
 LIMIT_S = 3000.0
+PART_FAULT = Fault("SegmentEmpty", "spec.traffic.segments[0] has no condition: give it headers")
 FAULT = Fault("InvalidSpec", "spec.gates[0].max is not a number: write a number")
 
 
@@ -51,6 +53,8 @@ class World:
         self.numbers = 0
         self.deaths = 0
         self.busy = False
+        self.calm = False
+        self.restarted = 0
         self.counts: dict[tuple[str, str | None], float] = {}
         self.counted_at = 0.0
         self.marks: dict[float, dict[tuple[str, str | None], float]] = {0.0: {}}
@@ -58,7 +62,27 @@ class World:
         if plan.adopted:
             for name in self.route_names:
                 self._serve_by_hand(name)
+        self._first = {name: route.content for name, route in self.store.routes.items()}
         self.process = self._start()
+
+    @property
+    def undisturbed(self) -> bool:
+        """Whether this history has no fault and no event."""
+        return not self.scenario.faults and not self.scenario.events
+
+    @property
+    def always_good(self) -> bool:
+        """Whether the unit that the spec names never becomes bad."""
+        return self.scenario.bad_from.get(self.scenario.spec.unit.version, 1e9) > LIMIT_S
+
+    def first_contents(self) -> dict[str, Content]:
+        """What the routes held before anything happened."""
+        return dict(self._first)
+
+    def requests(self, revision: str, since: float, until: float) -> float:
+        """How many requests a unit really got between two times."""
+        before, after = self.marks.get(since, {}), self.marks.get(until, {})
+        return sum(after.get((name, revision), 0.0) - before.get((name, revision), 0.0) for name in RATE)
 
     # ---- running
 
@@ -76,14 +100,25 @@ class World:
             self.look()
             if any(not isinstance(entry, Happened | Decided) for entry in self.store.log[written:]):
                 calm_since = self.store.now
+        self.calm = self.store.now - calm_since >= CALM_S
+        self.restarted = len(self.store.log)
+        self.process = self._start()
+        for _ in range(5):
+            self.advance(TICK_S)
+            self.look()
 
     def look(self) -> None:
         """The operator looks once, unless it dies."""
+        began = len(self.store.log)
         try:
             self.process.tick()
         except Died as death:
             self.store.happened(f"crash {death}", self.process.name)
             self.process = self._start()
+            return
+        if not any(isinstance(entry, Happened) for entry in self.store.log[began:]):
+            for revision in self.process.found_bad:
+                self.store.log.append(Looked(self.store.now, self.process.name, revision))
 
     def advance(self, seconds: float) -> None:
         """Let time pass: requests are counted, gateways report, things happen."""
@@ -229,7 +264,7 @@ class World:
         self.store.wipe()
 
     def _do_spec_broken(self) -> None:
-        self.store.edit(faults=() if self.store.object.spec.faults else (FAULT,))
+        self.store.edit(faults=() if self.store.object.spec.faults else (self.rng.choice((FAULT, PART_FAULT)),))
 
     def _do_edit_unit(self) -> None:
         self.store.edit(unit=scenarios.units_but(self.store.object.spec.unit, self.rng))
@@ -429,8 +464,6 @@ class World:
         """An adopted route as people made it: one backend, no weight written, no header."""
         target = Target(unit_ref(NAME, UNIT_A))
         content = content_of(target, self.store.segments)
-        from tests.engine.store import Route
-
         plain = tuple((segment, tuple(replace(arm, revision=None) for arm in arms)) for segment, arms in content.rules)
         self.store.routes[name] = Route(name, Content(plain, explicit=False), self.store.version())
 
@@ -450,7 +483,8 @@ def intended(progress: Progress, segments: tuple[str, ...]) -> Content | None:
 
 def _same_shares(content: Content, wanted: Content, progress: Progress, segments: tuple[str, ...]) -> bool:
     units = [unit for unit in (progress.stable, progress.candidate, progress.fallback, progress.diverted) if unit]
-    return content.explicit and all(
+    loose = not content.explicit and progress.state in (State.OBSERVING, State.WATCHING)
+    return not loose and all(
         content.share(unit.revision, segments) == wanted.share(unit.revision, segments) for unit in units
     )
 
@@ -489,8 +523,6 @@ def show(entry: Entry) -> str:
 
 def main() -> int:
     """Print the history of one seed and what it violates."""
-    from tests.engine.properties import violations
-
     parser = argparse.ArgumentParser(prog="python -m tests.engine.world", description=__doc__)
     parser.add_argument("--seed", type=int, required=True)
     seed = parser.parse_args().seed

@@ -15,7 +15,7 @@ import structlog
 
 from modelrelease.controller.telemetry import Telemetry
 from modelrelease.domain.evidence import Evidence, SplitCount
-from modelrelease.domain.gate import Gate
+from modelrelease.domain.gate import Gate, Scope
 from modelrelease.domain.plan import Limits
 from modelrelease.domain.verdict import Verdict
 from modelrelease.gates import judge
@@ -211,10 +211,10 @@ class EvidenceService:
 
 
 def judge_settings(demand: Demand) -> JudgeSettings:
-    """α and β of the plan, corrected for how many gates may revert."""
+    """α and β of the plan, corrected for how many tests may revert: a gate per segment is one for each."""
     return JudgeSettings(
         alpha=demand.limits.alpha_permille / 1000,
         beta=demand.limits.beta_permille / 1000,
-        gates=max(1, len(demand.gates)),
+        gates=max(1, sum(len(demand.places) if gate.scope is Scope.SEGMENT else 1 for gate in demand.gates)),
         fresh_s=demand.limits.fresh_s,
     )

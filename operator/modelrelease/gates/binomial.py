@@ -33,6 +33,10 @@ class Trials:
     y: float = 0.0
 
 
+NO_TRIALS = Trials()
+"""Nothing yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Binomial:
     """The test of one bound. `above` True: evidence for p > bound (revert); False: for p < bound (pass)."""
@@ -58,6 +62,12 @@ class Binomial:
             for bad, fine in zip(if_bad, if_good, strict=True)
         ]
         return log_dot_exp(weights, logs)
+
+
+def alternatives(bound: float) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
+    """The rates above `bound` that are bet on: their weights, and their log likelihood ratios of a bad and a good
+    request against the bound."""
+    return _table(min(max(bound, _SMALLEST), 1 - _SMALLEST), True)
 
 
 def lower_bound(n: float, y: float, threshold: float) -> float:

@@ -4,14 +4,16 @@ The margin is one and the same: revert tests "the rate keeps the demand", pass t
 statistic (or another pair of tests for a demand) is one class here and one line in `ratio.demands_of`.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from modelrelease.gates.betting import Bets, Betting, against_difference, against_ratio
-from modelrelease.gates.binomial import Binomial, Trials, lower_bound
+from modelrelease.gates.binomial import NO_TRIALS, Binomial, Trials, lower_bound
 from modelrelease.gates.counts import Counts
 from modelrelease.gates.difference import Difference, Gap
 from modelrelease.gates.mirrored import Likelihood, Mirrored, mirrored
+from modelrelease.gates.onset import NO_STAKES, Onset, Stakes
 from modelrelease.gates.words import at_least, at_most, number, percent
 
 S = TypeVar("S")
@@ -44,25 +46,33 @@ AnyDemand = Demand[Any]
 
 
 @dataclass(frozen=True, slots=True)
+class BoundSides:
+    """All requests so far, and the stakes on a late onset."""
+
+    trials: Trials = NO_TRIALS
+    stakes: Stakes = NO_STAKES
+
+
+@dataclass(frozen=True, slots=True)
 class AtMost:
     """The candidate's rate stays at or under `bound` (0…1)."""
 
     bound: float
 
-    def start(self) -> Trials:
-        return Trials()
+    def start(self) -> BoundSides:
+        return BoundSides()
 
-    def update(self, state: Trials, window: Counts) -> Trials:
-        return Trials(state.n + window.n_c, state.y + window.y_c)
+    def update(self, state: BoundSides, window: Counts) -> BoundSides:
+        return _bound_sides(state, self.bound, window)
 
-    def log_revert(self, state: Trials) -> float:
-        return Binomial(self.bound, above=True).log_e(state)
+    def log_revert(self, state: BoundSides) -> float:
+        return _either(self.bound, state)
 
-    def log_pass(self, state: Trials, phi: float) -> float:
-        return Binomial(self.bound, above=False).log_e(state)
+    def log_pass(self, state: BoundSides, phi: float) -> float:
+        return Binomial(self.bound, above=False).log_e(state.trials)
 
-    def refuted(self, state: Trials, rate: str, threshold: float, sure: str) -> str:
-        shown = max(self.bound, lower_bound(state.n, state.y, threshold))
+    def refuted(self, state: BoundSides, rate: str, threshold: float, sure: str) -> str:
+        shown = max(self.bound, lower_bound(state.trials.n, state.trials.y, threshold))
         return f"{rate} at least {at_least(100 * shown)} % {sure}, {percent(self.bound)} allowed"
 
     def clause(self, rate: str) -> str:
@@ -75,20 +85,20 @@ class AtLeast:
 
     bound: float
 
-    def start(self) -> Trials:
-        return Trials()
+    def start(self) -> BoundSides:
+        return BoundSides()
 
-    def update(self, state: Trials, window: Counts) -> Trials:
-        return Trials(state.n + window.n_c, state.y + window.n_c - window.y_c)
+    def update(self, state: BoundSides, window: Counts) -> BoundSides:
+        return _bound_sides(state, 1 - self.bound, window.inverted)
 
-    def log_revert(self, state: Trials) -> float:
-        return Binomial(1 - self.bound, above=True).log_e(state)
+    def log_revert(self, state: BoundSides) -> float:
+        return _either(1 - self.bound, state)
 
-    def log_pass(self, state: Trials, phi: float) -> float:
-        return Binomial(1 - self.bound, above=False).log_e(state)
+    def log_pass(self, state: BoundSides, phi: float) -> float:
+        return Binomial(1 - self.bound, above=False).log_e(state.trials)
 
-    def refuted(self, state: Trials, rate: str, threshold: float, sure: str) -> str:
-        shown = min(self.bound, 1 - lower_bound(state.n, state.y, threshold))
+    def refuted(self, state: BoundSides, rate: str, threshold: float, sure: str) -> str:
+        shown = min(self.bound, 1 - lower_bound(state.trials.n, state.trials.y, threshold))
         return f"{rate} at most {at_most(100 * shown)} % {sure}, {percent(self.bound)} demanded"
 
     def clause(self, rate: str) -> str:
@@ -168,7 +178,20 @@ class WithinDifference:
         return f"{rate} less than {number(100 * self.passing.margin)} points above stable's"
 
 
-RateState = Trials | RatioSides | DifferenceSides
+def _bound_sides(state: BoundSides, bound: float, window: Counts) -> BoundSides:
+    trials = Trials(state.trials.n + window.n_c, state.trials.y + window.y_c)
+    return BoundSides(trials, Onset(bound).update(state.stakes, window))
+
+
+def _either(bound: float, state: BoundSides) -> float:
+    """The mean of two E-values against the same null: bad from the start, and bad from some window on."""
+    from_start = Binomial(bound, above=True).log_e(state.trials)
+    from_later = Onset(bound).log_e(state.stakes)
+    top = max(from_start, from_later)
+    return top + math.log((math.exp(from_start - top) + math.exp(from_later - top)) / 2)
+
+
+RateState = BoundSides | RatioSides | DifferenceSides
 """The state of one demand, whichever it is."""
 
 

@@ -12,9 +12,16 @@ from decimal import Decimal
 from modelrelease.domain.evidence import Problem, Stratum, Tally
 from modelrelease.domain.gate import Absolute, AgainstStable, Rule
 from modelrelease.domain.verdict import Outcome
-from modelrelease.gates.binomial import Trials
 from modelrelease.gates.counts import NO_COUNTS, Counts, counts_of
-from modelrelease.gates.demands import AnyDemand, AtLeast, AtMost, RateState, within_difference, within_ratio
+from modelrelease.gates.demands import (
+    AnyDemand,
+    AtLeast,
+    AtMost,
+    BoundSides,
+    RateState,
+    within_difference,
+    within_ratio,
+)
 from modelrelease.gates.dispersion import Dispersion, phi_for_passing, phi_for_stakes
 from modelrelease.gates.machine import Bars, Numbers
 from modelrelease.gates.sequences import all_of, log_mean_exp
@@ -28,6 +35,7 @@ class Proportions:
     totals: Counts = NO_COUNTS
     dispersions: tuple[Dispersion, ...] = ()
     demands: tuple[RateState, ...] = ()
+    floor: BoundSides | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,8 @@ class RatioMachine:
 
     def start(self) -> Proportions:
         """Nothing counted, no evidence for or against any demand."""
-        return Proportions(demands=tuple(demand.start() for demand in self.demands))
+        floor = self.floor.start() if self.floor else None
+        return Proportions(demands=tuple(demand.start() for demand in self.demands), floor=floor)
 
     def update(self, state: Proportions, stratum: Stratum) -> Proportions:
         """Count one stratum."""
@@ -57,6 +66,7 @@ class RatioMachine:
             demands=tuple(
                 demand.update(side, window) for demand, side in zip(self.demands, state.demands, strict=True)
             ),
+            floor=self.floor.update(state.floor or self.floor.start(), window) if self.floor else None,
         )
 
     def log_revert(self, state: Proportions) -> float:
@@ -64,15 +74,17 @@ class RatioMachine:
         evidence = log_mean_exp(
             [demand.log_revert(side) for demand, side in zip(self.demands, state.demands, strict=True)]
         )
-        return evidence if self.floor is None else min(evidence, self.floor.log_revert(_trials(state)))
+        if self.floor is None or state.floor is None:
+            return evidence
+        return min(evidence, self.floor.log_revert(state.floor))
 
     def log_pass(self, state: Proportions) -> float:
         """The weakest demand's evidence, each helped by the floor's."""
         phi = phi_for_passing(state.dispersions)
         found = [demand.log_pass(side, phi) for demand, side in zip(self.demands, state.demands, strict=True)]
-        if self.floor is None:
+        if self.floor is None or state.floor is None:
             return all_of(found)
-        floor = self.floor.log_pass(_trials(state), phi)
+        floor = self.floor.log_pass(state.floor, phi)
         return all_of(log_mean_exp([log_e, floor]) for log_e in found)
 
     def problem(self, state: Proportions) -> Problem | None:
@@ -107,7 +119,7 @@ class RatioMachine:
                 return demand.refuted(side, self.rate, bars.log_revert, f"with {confidence(bars.alpha)} confidence")
             case Outcome.PASS:
                 sure = f"with {confidence(bars.beta)} confidence"
-                by_floor = self.floor is not None and self.floor.log_pass(_trials(state), 1.0) >= bars.log_pass
+                by_floor = self.floor and state.floor and self.floor.log_pass(state.floor, 1.0) >= bars.log_pass
                 return f"{self.floor.clause(self.rate) if self.floor and by_floor else clauses} {sure}"
             case _:
                 return f"{clauses} is neither proven nor refuted yet"
@@ -136,10 +148,6 @@ def demands_of(rule: Rule) -> tuple[AnyDemand, ...]:
             if rule.max_difference is not None:
                 found.append(within_difference(float(rule.max_difference)))
             return tuple(found)
-
-
-def _trials(state: Proportions) -> Trials:
-    return Trials(state.totals.n_c, state.totals.y_c)
 
 
 def _learn(dispersions: tuple[Dispersion, ...], segment: str, window: Counts) -> tuple[Dispersion, ...]:

@@ -1,0 +1,60 @@
+"""Failures that begin late are seen soon, and looking at every window raises no false alarm."""
+
+import math
+import random
+
+import pytest
+
+from modelrelease.gates.counts import Counts
+from modelrelease.gates.demands import AtMost
+from modelrelease.gates.onset import Onset, _share, _unstaked
+
+THREE_GATES = math.log(300)
+
+
+def run(demand: AtMost, rates: list[float], per_window: int, seed: int) -> int | None:
+    """At which window (from 1) the demand is refuted."""
+    source, state = random.Random(seed), demand.start()
+    for number, rate in enumerate(rates, 1):
+        bad = sum(source.random() < rate for _ in range(per_window))
+        state = demand.update(state, Counts(float(per_window), float(bad)))
+        if demand.log_revert(state) >= THREE_GATES:
+            return number
+    return None
+
+
+@pytest.mark.parametrize("clean", [5, 50, 500])
+def test_half_failing_after_clean_windows_is_found_within_two_windows_of_twenty(clean: int) -> None:
+    found = sorted(run(AtMost(0.05), [0.0] * clean + [0.5] * 20, 20, seed) or 10**6 for seed in range(40))
+    assert found[len(found) // 2] - clean <= 2
+    assert found[-1] - clean <= 4
+
+
+def test_the_shares_of_all_windows_add_up_to_one() -> None:
+    for windows in (1, 2, 10, 1000):
+        assert math.isclose(sum(_share(k) for k in range(1, windows + 1)) + _unstaked(windows), 1.0)
+
+
+def test_a_rate_at_the_bound_is_seldom_refuted_however_often_one_looks() -> None:
+    refuted = sum(run(AtMost(0.05), [0.05] * 300, 20, seed) is not None for seed in range(300))
+    assert refuted <= 3, f"{refuted} of 300 at a nominal 1 in 300"
+
+
+def test_the_mean_of_the_e_value_under_the_bound_is_one() -> None:
+    """Exact over all outcomes of three windows of two requests."""
+    test, bound, mean = Onset(0.3), 0.3, 0.0
+    for a in range(3):
+        for b in range(3):
+            for c in range(3):
+                state, weight = test.start(), 1.0
+                for bad in (a, b, c):
+                    state = test.update(state, Counts(2.0, float(bad)))
+                    weight *= math.comb(2, bad) * bound**bad * (1 - bound) ** (2 - bad)
+                mean += weight * math.exp(test.log_e(state))
+    assert math.isclose(mean, 1.0, rel_tol=1e-9)
+
+
+def test_windows_without_requests_change_nothing() -> None:
+    test = Onset(0.1)
+    state = test.update(test.start(), Counts(5.0, 1.0))
+    assert test.update(state, Counts(0.0, 0.0, 100.0, 3.0)) == state
