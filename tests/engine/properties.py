@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from modelrelease.domain.decision import Action, Decision
 from modelrelease.domain.evidence import Cause
-from modelrelease.domain.exposure import FULL_PERMILLE, REST, Exposure, percent
+from modelrelease.domain.exposure import FULL_PERMILLE, REST, Exposure, percent, uniform
 from modelrelease.domain.gate import Phase, Scope
 from modelrelease.domain.plan import Plan, Require, Stage
 from modelrelease.domain.record import GENESIS, Record, RecordKind, record_name
-from modelrelease.domain.release import Observed, State
+from modelrelease.domain.release import IN_TRAFFIC, Observed, Progress, State
+from modelrelease.domain.traffic import Target
 from modelrelease.domain.unit import revision_name
 from modelrelease.domain.verdict import Outcome
 from modelrelease.engine.actions import Intention, SetRoutes, WriteRecord
@@ -33,6 +34,7 @@ from tests.engine.store import (
     RouteWrite,
     Said,
     StatusWrite,
+    content_of,
 )
 
 if TYPE_CHECKING:
@@ -77,12 +79,12 @@ class Replay:
         self.world, self.log = world, world.store.log
         self.segments = world.store.segments
         self.routes: dict[str, Content] = world.first_contents()
-        self.by_operator: dict[str, Content] = {}
         self.trusted: set[str] = {SAFE_REVISION}
         self.stops: dict[str, float] = {}
         self.positions: dict[str, Position] = {}
         self.records: dict[str, tuple[Record, RecordWrite]] = {}
         self.decided: dict[str, Decided] = {}
+        self.raised_at: dict[str | None, Decided] = {}
         self.said: dict[str, Decision] = {}
         self.backed: dict[str, str] = {}
         self.retried: dict[str, float] = {}
@@ -107,7 +109,7 @@ class Replay:
                     position.accepted.setdefault(name, entry.at)
             case Said(decision=decision):
                 self.said[decision.uid] = decision
-                if decision.action is Action.RETRY and decision.digest in self.stops:
+                if decision.action is Action.RETRY and decision.digest:
                     self.retried[decision.digest] = entry.at
             case Edited():
                 self.spec = entry
@@ -141,7 +143,6 @@ class Replay:
                 self.positions.pop(revision, None)
         if entry.stopped:
             self._stop(entry.stopped, entry.at)
-        self.by_operator[entry.route] = entry.after
 
     def _form(self, entry: RouteWrite) -> Iterator[tuple[str, str]]:
         known = {*(ref.revision for ref in self.world.store.units.values()), SAFE_REVISION}
@@ -156,7 +157,7 @@ class Replay:
         if digest in self.stops:
             yield (
                 "S3",
-                f"{revision} was stopped at {self.stops[digest]} and rose to {entry.after.share(revision, self.segments)}",
+                f"{revision} was stopped at {self.stops[digest]} and rose",
             )
         if revision not in self.trusted:
             yield from self._raise(entry, revision, before)
@@ -170,7 +171,7 @@ class Replay:
         decided = self.decided[entry.actor]
         if not entry.conditioned or _content(decided.observed, entry.route) != before:
             yield "S9", f"{revision} rose from a state that nobody decided on"
-        if before != self.by_operator.get(entry.route):
+        if before != intended(self.raised_at[entry.record].progress, self.segments):
             yield "S8", f"{revision} rose over somebody else's change"
         plan = self.plans.get(str(record.body["plan"]))
         if record.body["candidate"]["revision"] != revision or plan is None:  # type: ignore[index]
@@ -233,6 +234,8 @@ class Replay:
     def _record(self, entry: RecordWrite) -> Iterator[tuple[str, str]]:
         record = entry.record
         self.records[record_name(NAME, record.sequence)] = (record, entry)
+        if entry.actor in self.decided:
+            self.raised_at[record_name(NAME, record.sequence)] = self.decided[entry.actor]
         body, kind = record.body, record.kind
         match kind:
             case RecordKind.ADOPTED:
@@ -277,7 +280,7 @@ class Replay:
     def _completed(self, body: Any) -> Iterator[tuple[str, str]]:
         revision, plan = body["stable"]["revision"], self.plans[body["plan"]]
         position = self.positions.get(revision, Position())
-        if position.stage != len(plan.stages) - 1:
+        if revision not in self.trusted and position.stage != len(plan.stages) - 1:
             yield "S5", f"{revision} was completed in stage {position.stage} of {len(plan.stages)}"
         self.trusted.add(revision)
         self.positions.pop(revision, None)
@@ -358,6 +361,19 @@ class Replay:
 
     def _time(self, record: Record) -> float:
         return _seconds(str(record.body["at"]))
+
+
+def intended(progress: Progress, segments: tuple[str, ...]) -> Content | None:
+    """The content that a person would restore: what the status says."""
+    base = progress.diverted or progress.stable
+    if base is None:
+        return None
+    if progress.state is State.WATCHING and progress.fallback and progress.stable and not progress.diverted:
+        return content_of(Target(progress.fallback, progress.stable, uniform(segments, FULL_PERMILLE)), segments)
+    if progress.state is State.SETTLED or progress.diverted or progress.candidate is None:
+        return content_of(Target(base), segments)
+    exposure = progress.exposure if progress.state in IN_TRAFFIC else uniform(segments, 0)
+    return content_of(Target(base, progress.candidate, exposure), segments)
 
 
 def _ignorance(

@@ -111,7 +111,7 @@ def scenario(seed: int) -> Scenario:
 
 
 def draw_plan(rng: Random) -> Plan:
-    """Stages that differ in number, duration, samples, proof and approvals, gates in scope and rule, a watch or none."""
+    """Stages that differ in number, duration, samples, proof and approvals; gates in scope and rule; a watch or not."""
     roles = ("owner",) if rng.random() < 0.3 else ()
     last = gen_stage(
         "full",

@@ -13,6 +13,7 @@ from modelrelease.domain.traffic import Acceptance, Target, Traffic
 from modelrelease.domain.verdict import Outcome
 from modelrelease.engine.actions import Intention
 from tests.engine.builders import (
+    NOW,
     PLAN,
     SAFE,
     SEGMENT,
@@ -283,10 +284,19 @@ def test_a_git_revert_after_a_stop_settles_without_any_route_write():
 def test_a_share_that_somebody_else_raised_is_lowered_at_once_whatever_the_policy(state, on_drift):
     plan = gen_plan(on_drift=on_drift)
     progress = on_the_way(state, plan=plan) if state in ON_THE_WAY else gen_progress(state, plan=plan)
-    intended = progress.exposure if state in (State.RAISING, State.OBSERVING) else ZERO
+    intended = {State.OBSERVING: PLAN.stages[1], State.RAISING: PLAN.stages[0]}.get(state)
+    intended = intended.exposure if intended else ZERO
     step = decide(progress, gen_arms((A, 100), (B, 900)), release=gen_release(plan=plan))
     assert lowered(step).target.exposure == intended and step.drifted
-    assert step.progress == progress and reasons(step) == ["Drifted"]
+    assert step.progress.state is state and reasons(step) == ["Drifted"]
+    if state is State.OBSERVING:
+        assert saved(step).stage_since == NOW, "its samples were counted at another share"
+
+
+def test_a_raise_that_is_only_decided_is_not_carried_out_by_lowering_somebody_elses_change():
+    raising = gen_progress(State.RAISING, stage=1)
+    step = decide(raising, gen_arms((A, 700), (B, 300)))
+    assert lowered(step).target.exposure == PLAN.stages[0].exposure
 
 
 def test_lowering_one_segment_does_not_raise_another():

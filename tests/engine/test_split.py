@@ -20,7 +20,8 @@ def says(permille: int, candidate: float, stable: float) -> str | None:
         (200, 0, 2000),
         (500, 10, 2000),
         (1000, 500, 500),
-        (0, 5, 1000),
+        (0, 500, 1000),
+        (0, 120, 20_000),
     ],
 )
 def test_a_split_that_does_not_fit_is_said_with_its_numbers(permille, candidate, stable):
@@ -38,6 +39,7 @@ def test_a_split_that_does_not_fit_is_said_with_its_numbers(permille, candidate,
         (1000, 1000, 0),
         (1000, 900, 30),
         (0, 0, 1000),
+        (0, 60, 1000),
         (50, 0, 0),
     ],
 )

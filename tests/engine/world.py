@@ -13,7 +13,7 @@ from typing import Any
 
 from modelrelease.domain.decision import Action, Decision
 from modelrelease.domain.evidence import Cause, SplitCount
-from modelrelease.domain.exposure import REST, uniform
+from modelrelease.domain.exposure import REST
 from modelrelease.domain.gate import Gate, Phase, Scope
 from modelrelease.domain.release import IN_TRAFFIC, Fault, Progress, State
 from modelrelease.domain.traffic import Arm, Target
@@ -22,7 +22,7 @@ from modelrelease.domain.verdict import Outcome, Verdict
 from tests.engine import scenarios
 from tests.engine.builders import NAME, SAFE, SEGMENT, UID, UNIT_A, at, gen_gate
 from tests.engine.process import Died, Process
-from tests.engine.properties import violations
+from tests.engine.properties import intended, violations
 from tests.engine.scenarios import ACTIVE_S, CAUSES, TICK_S, UNITS, Event, Scenario, scenario
 from tests.engine.store import ApiError, Content, Decided, Entry, Happened, Looked, Route, RouteWrite, Store, content_of
 
@@ -466,19 +466,6 @@ class World:
         content = content_of(target, self.store.segments)
         plain = tuple((segment, tuple(replace(arm, revision=None) for arm in arms)) for segment, arms in content.rules)
         self.store.routes[name] = Route(name, Content(plain, explicit=False), self.store.version())
-
-
-def intended(progress: Progress, segments: tuple[str, ...]) -> Content | None:
-    """The content that a person would restore: what the status says."""
-    base = progress.diverted or progress.stable
-    if base is None:
-        return None
-    if progress.state is State.WATCHING and progress.fallback and progress.stable and not progress.diverted:
-        return content_of(Target(progress.fallback, progress.stable, uniform(segments, 1000)), segments)
-    if progress.state is State.SETTLED or progress.diverted or progress.candidate is None:
-        return content_of(Target(base), segments)
-    exposure = progress.exposure if progress.state in IN_TRAFFIC else uniform(segments, 0)
-    return content_of(Target(base, progress.candidate, exposure), segments)
 
 
 def _same_shares(content: Content, wanted: Content, progress: Progress, segments: tuple[str, ...]) -> bool:

@@ -18,7 +18,7 @@ from modelrelease.api.quantities import DECIMAL_PATTERN
 from modelrelease.domain.gate import Cost, Kind, Matcher, MatchOp, Mean, Metric, Quantile, Ratio, Series, Value
 from modelrelease.domain.release import Fault
 
-ARM_PLACEHOLDERS = ("service", "port", "backendIndex", "revision", "version", "digest", "model")
+ARM_PLACEHOLDERS = ("service", "serviceNamespace", "port", "backendIndex", "revision", "version", "digest", "model")
 """What differs between candidate and stable."""
 
 PLACEHOLDERS = ("namespace", "release", "route", "rule", "ruleIndex", "segment", *ARM_PLACEHOLDERS)

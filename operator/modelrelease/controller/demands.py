@@ -1,6 +1,6 @@
 """Which evidence a release needs now, from where it stands: the stages' gates, the watch's gates, or nothing."""
 
-from collections.abc import Mapping
+from dataclasses import asdict
 
 from modelrelease.controller.evidence import Demand
 from modelrelease.controller.gather import Gathered
@@ -55,7 +55,7 @@ def _watch(gathered: Gathered, progress: Progress) -> Demand | None:
         return None
     return Demand(
         key=f"{gathered.key}#watch",
-        token=_token(watch.unit, digest([gate.name for gate in gates]), places, watch.since.isoformat()),
+        token=_token(watch.unit, digest([asdict(gate) for gate in gates]), places, watch.since.isoformat()),
         gates=gates,
         places=places,
         since=watch.since,
@@ -73,21 +73,9 @@ def _places(gathered: Gathered, candidate: UnitRef, stable: UnitRef | None) -> t
             if place.candidate is None or (stable is not None and place.stable is None):
                 continue
             ours = {**place.candidate, "model": model}
-            theirs = {**(place.stable or _nobody(ours)), "model": model}
+            theirs = {**place.stable, "model": model} if place.stable else {}
             found.append(Place(segment=place.segment, candidate=ours, stable=theirs))
     return tuple(found)
-
-
-def _nobody(candidate: Mapping[str, str]) -> Mapping[str, str]:
-    """Placeholder values that match no series: there is no stable arm in a watch."""
-    return {
-        **candidate,
-        "service": "none",
-        "backendIndex": "none",
-        "revision": "none",
-        "version": "none",
-        "digest": "none",
-    }
 
 
 def _model(gathered: Gathered) -> str:

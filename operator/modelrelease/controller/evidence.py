@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -21,7 +22,7 @@ from modelrelease.domain.verdict import Verdict
 from modelrelease.gates import judge
 from modelrelease.gates.judge import JudgeSettings
 from modelrelease.gates.state import GateState
-from modelrelease.metrics.client import prometheus
+from modelrelease.metrics.client import ThreadedPrometheus, prometheus
 from modelrelease.metrics.collector import Collector
 from modelrelease.metrics.source import SourceSettings
 from modelrelease.metrics.subscription import Place, Subscription, Tick
@@ -61,6 +62,7 @@ class EvidenceService:
         self._telemetry, self._credentials, self._wake = telemetry, credentials, wake
         self._sources: dict[str, SourceSettings] = {}
         self._collectors: dict[str, Collector] = {}
+        self._clients: dict[str, ThreadedPrometheus] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._judged: dict[str, _Judged] = {}
         self._seen: dict[str, float] = {}
@@ -71,7 +73,8 @@ class EvidenceService:
             return
         self.drop_source(settings.name)
         self._sources[settings.name] = settings
-        collector = Collector(settings, prometheus(settings, self._credentials))
+        client = self._clients[settings.name] = prometheus(settings, self._credentials)
+        collector = Collector(settings, client, on_query=partial(self._count_query, settings.name))
         self._collectors[settings.name] = collector
         for judged in self._judged.values():
             self._subscribe(judged, settings.name)
@@ -84,6 +87,9 @@ class EvidenceService:
         task = self._tasks.pop(name, None)
         if task is not None:
             task.cancel()
+        client = self._clients.pop(name, None)
+        if client is not None:
+            client.close()
 
     def source(self, name: str) -> SourceSettings | None:
         """The settings of a source, None when there is none of this name."""
@@ -176,6 +182,10 @@ class EvidenceService:
             self._telemetry.tick_seconds.labels(settings.name).observe(loop.time() - began)
             self._seen[settings.name] = monotonic()
             self._fold(settings, ticks)
+
+    def _count_query(self, source: str, seconds: float, failed: bool) -> None:
+        self._telemetry.queries.labels(source, "failed" if failed else "answered").inc()
+        self._telemetry.query_seconds.labels(source).observe(seconds)
 
     def _uses(self, judged: _Judged, source: str) -> bool:
         demand = judged.demand

@@ -65,6 +65,9 @@ class Telemetry:
         self.queries = Counter(
             "modelrelease_prometheus_queries_total", "Queries by result.", ["source", "result"], registry=registry
         )
+        self.query_seconds = Histogram(
+            "modelrelease_prometheus_query_duration_seconds", "Queries.", ["source"], registry=registry
+        )
         self.leading = Gauge("modelrelease_leading", "1 while this process is the leader.", registry=registry)
         self.errors = Counter(
             "modelrelease_reconcile_errors_total", "Failed looks at a release.", ["kind"], registry=registry

@@ -5,9 +5,11 @@ Views draw it, nobody changes it. Rejected: views that read the cluster; then tw
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from modelrelease.demo.story import Chapter, Outcome
+from modelrelease.demo.times import seconds
 from modelrelease.demo.wire import Quality, Tally
 from modelrelease.sandbox.kube import Json
 
@@ -23,16 +25,21 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class GateView:
-    """A gate's newest verdict: Pass, Revert, Undecided or NoData, and its sentence."""
+    """A gate's newest published verdict (Pass, Revert, Undecided or NoData), its sentence, and when it was said.
+
+    The status is written when something changes and not with each number, so a sentence may be some seconds old.
+    """
 
     name: str
     outcome: str
     sentence: str
+    said_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """`at_s` and `stage_s` count from the demo's and the stage's beginning.
+    """`began_s`: when the demo began, seconds since the epoch. `at_s` and `stage_s` count from there and from the
+    stage's beginning.
 
     `stage` is the number of the stage that the release is in, or was in last when it has `ended`; -1: none yet.
     `waiting` is why the release does not go on, in the operator's words. `seen` is the split of the last seconds on
@@ -40,6 +47,7 @@ class Picture:
     """
 
     chapter: Chapter
+    began_s: float
     at_s: float
     state: str = ""
     stable: str = ""
@@ -58,9 +66,19 @@ class Picture:
 def gates_of(status: Json) -> tuple[GateView, ...]:
     """The verdicts that a status tells; a sentence that begins with its gate's name says it once here."""
     return tuple(
-        GateView(each["name"], each["outcome"], each["sentence"].removeprefix(f"{each['name']}: "))
+        GateView(each["name"], each["outcome"], each["sentence"].removeprefix(f"{each['name']}: "), seconds(each["at"]))
         for each in status.get("gates") or []
     )
+
+
+def with_stop(gates: Sequence[GateView], stop: Json) -> tuple[GateView, ...]:
+    """The same gates, the one that stopped the release with what it said then: a stopped status has no gates."""
+    return tuple(each if each.name != stop.get("gate") else _stopping(each, stop) for each in gates)
+
+
+def _stopping(gate: GateView, stop: Json) -> GateView:
+    sentence = stop["message"].removeprefix(f"gate {gate.name}: ").removeprefix(f"{gate.name}: ")
+    return GateView(gate.name, "Revert", sentence, seconds(stop["at"]))
 
 
 def waiting_for(status: Json) -> str:

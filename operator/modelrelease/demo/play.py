@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from modelrelease.demo import story, wire
 from modelrelease.demo.evidence import evidence_to_revert_s
-from modelrelease.demo.picture import GateView, Note, Picture, gates_of, stage_index, waiting_for
+from modelrelease.demo.picture import GateView, Note, Picture, gates_of, stage_index, waiting_for, with_stop
 from modelrelease.demo.result import Result
 from modelrelease.demo.setting import Setting
 from modelrelease.demo.story import Chapter, Outcome
@@ -81,10 +80,11 @@ class Player:
             self._stage = stage_index(status)
             self._gates = gates_of(status) or self._gates
         if ended is Outcome.REVERTED:
-            self._gates = tuple(map(partial(_with_stop, status["stop"]), self._gates))
+            self._gates = with_stop(self._gates, status["stop"])
         return Picture(
             chapter,
-            now - self._began_s,
+            began_s=self._began_s,
+            at_s=now - self._began_s,
             state=status.get("state", ""),
             stable=(status.get("stable") or {}).get("version", ""),
             stage=self._stage,
@@ -154,15 +154,6 @@ def outcome_of(status: Json, version: str) -> Outcome | None:
     if status.get("state") == "Stopped" and (status.get("stop") or {}).get("version") == version:
         return Outcome.REVERTED
     return None
-
-
-def _with_stop(stop: Json, gate: GateView) -> GateView:
-    """The gate, or, when it is the one that stopped the release, what it said then (a stopped status has no gates)."""
-    if stop.get("gate") != gate.name:
-        return gate
-    return GateView(
-        gate.name, "Revert", stop["message"].removeprefix(f"gate {gate.name}: ").removeprefix(f"{gate.name}: ")
-    )
 
 
 def _breaks_now(chapter: Chapter, status: Json, now: float) -> bool:

@@ -101,7 +101,7 @@ def _requests() -> tuple[list[dict[str, list[int]]], tuple[str, ...]]:
 
 
 def _parts(scene: Scene) -> tuple[list[Part], ServiceHandle]:
-    """A server for each version and the feedback service, not started, all of them scraped; and the latter's Service."""
+    """A server for each version and the feedback service, not started but scraped; and the latter's Service."""
     sandbox = scene.sandbox
     feedback = sandbox.service(scene.namespace, "feedback")
     sandbox.add_scrape_target("feedback", feedback.address)

@@ -35,7 +35,7 @@ class Chapter:
 
 CHAPTERS = (
     Chapter("v2", "a better model", Outcome.COMPLETED),
-    Chapter("v3", "a model that is wrong more often, without any error", Outcome.REVERTED),
+    Chapter("v3", "a cheaper model that is wrong more often", Outcome.REVERTED),
     Chapter("v4", "a good model that starts to fail", Outcome.REVERTED, fails_in="broad"),
 )
 

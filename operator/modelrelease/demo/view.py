@@ -122,16 +122,18 @@ def _quality(of: Quality) -> Text:
 
 
 def _gates(picture: Picture, width: int) -> Table:
-    """Each gate with its newest verdict; a sentence gets at most two lines."""
+    """Each gate with its newest published verdict and when that was; a sentence gets at most two lines."""
     shown = {gate.name: gate for gate in picture.gates}
     longest = max(len(str(gate["name"])) for gate in story.GATES)
     grid = Table.grid(padding=(0, 1))
     for gate in story.GATES:
         found = shown.get(gate["name"], GateView(gate["name"], "", "not judged yet"))
         mark, style = MARKS.get(found.outcome, (" ", "dim"))
-        for number, line in enumerate(_wrap(found.sentence, width - longest - 4)):
-            first = number == 0
-            grid.add_row(Text(mark if first else "", style), Text(gate["name"] if first else "", style), Text(line))
+        said = elapsed(found.said_s - picture.began_s) if found.outcome else ""
+        first, *more = _wrap(found.sentence, width - longest - len(said) - 5)
+        grid.add_row(Text(mark, style), Text(found.name, style), Text(said, "dim"), Text(first))
+        for line in more:
+            grid.add_row("", "", "", Text(line))
     return grid
 
 

@@ -83,6 +83,12 @@ def later(moment: datetime, seconds: float) -> datetime:
     return moment + timedelta(seconds=seconds)
 
 
+def entered_exposure(case: Case) -> Exposure:
+    """The exposure of the stage entered last, zero before the first: what stands while a raise is only decided."""
+    stage = case.stage
+    return stage.exposure if stage else uniform(case.segments, 0)
+
+
 def everything(segments: tuple[str, ...]) -> Exposure:
     """All traffic of every segment and of the rest."""
     return uniform(segments, FULL_PERMILLE)

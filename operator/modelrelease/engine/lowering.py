@@ -26,7 +26,17 @@ from modelrelease.engine.actions import (
     Step,
     WriteRecord,
 )
-from modelrelease.engine.case import Case, candidate_share, everything, fits, later, safe_unit, share_of, target_of
+from modelrelease.engine.case import (
+    Case,
+    candidate_share,
+    entered_exposure,
+    everything,
+    fits,
+    later,
+    safe_unit,
+    share_of,
+    target_of,
+)
 from modelrelease.engine.chain import recovered_arms
 from modelrelease.engine.records import decision_body, record, unit_body, verdict_body
 from modelrelease.engine.states import Trigger, transition
@@ -78,7 +88,11 @@ def stop(case: Case) -> Step | None:
 
 
 def lower_what_rose(case: Case) -> Step | None:
-    """Somebody else gave the candidate more than intended: take the excess back at once (S8)."""
+    """Somebody else gave the candidate more than intended: take the excess back at once (S8).
+
+    While a raise is only decided, back to the stage before it: lowering to what is intended would carry the raise out
+    over somebody else's change. The stage begins anew, because its samples and its split were counted at another share.
+    """
     progress = case.progress
     if progress.candidate is None or progress.stable is None or progress.state in (State.SETTLED, State.WATCHING):
         return None
@@ -90,10 +104,13 @@ def lower_what_rose(case: Case) -> Step | None:
     if target is None:
         return None
     message = f"somebody else raised {progress.candidate.version} to {share}; intended is {intended}"
-    lowered = replace(target, exposure=share.lowered_to(intended) if progress.state in IN_TRAFFIC else intended)
+    allowed = entered_exposure(case) if progress.state is State.RAISING else intended
+    lowered = replace(target, exposure=share.lowered_to(allowed) if progress.state in IN_TRAFFIC else intended)
+    again = replace(progress, stage_since=case.now) if progress.stage_since else progress
+    save: tuple[Action, ...] = (Save(again),) if again != progress else ()
     return Step(
-        progress,
-        (SetRoutes(lowered, Intention.LOWER), Emit("Drifted", message, warning=True)),
+        again,
+        (SetRoutes(lowered, Intention.LOWER), *save, Emit("Drifted", message, warning=True)),
         holds=(Hold("Drifted", message),),
         drifted=message,
     )

@@ -28,7 +28,16 @@ from modelrelease.engine.actions import (
     Step,
     WriteRecord,
 )
-from modelrelease.engine.case import Case, all_accepted, candidate_share, fits, later, serves_all, target_of
+from modelrelease.engine.case import (
+    Case,
+    all_accepted,
+    candidate_share,
+    entered_exposure,
+    fits,
+    later,
+    serves_all,
+    target_of,
+)
 from modelrelease.engine.checks import (
     BEFORE_FIRST,
     BETWEEN,
@@ -155,13 +164,11 @@ def _may_still_happen(case: Case, intent: Intent, target: Target) -> bool:
 
 def _before_intent(case: Case) -> Progress:
     """The progress as it was before the raise was decided: in the stage entered last, or preparing."""
-    progress, plan = case.progress, case.plan
-    assert plan is not None
-    entered = progress.stage >= 0
+    to = State.OBSERVING if case.stage else State.PREPARING
     return replace(
-        progress,
-        state=transition(State.RAISING, Trigger.VOID, State.OBSERVING if entered else State.PREPARING),
-        exposure=plan.stages[progress.stage].exposure if entered else uniform(case.segments, 0),
+        case.progress,
+        state=transition(State.RAISING, Trigger.VOID, to),
+        exposure=entered_exposure(case),
         intent=None,
     )
 
@@ -246,12 +253,15 @@ def _confirmed(case: Case, intent: Intent) -> Step:
 
 def _void(case: Case, intent: Intent) -> Step:
     back = replace(_before_intent(case), since=case.now)
+    lowers = not candidate_share(case).within(back.exposure)
+    if lowers and back.stage_since:
+        back = replace(back, stage_since=case.now)
     message = f"the raise decided in {intent.record} was not carried out in time: it is decided anew"
     chained = record(case, RecordKind.INTENT_VOID, message, intent=intent.record)
     back = replace(back, head=chained.head)
     actions: tuple[Action, ...] = (WriteRecord(chained), Save(back), Emit("IntentVoid", message))
     target = target_of(case, back)
-    if target is not None and not candidate_share(case).within(back.exposure):
+    if target is not None and lowers:
         actions = (SetRoutes(target, Intention.LOWER), *actions)
     return Step(back, actions)
 

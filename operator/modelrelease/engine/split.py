@@ -14,7 +14,10 @@ from modelrelease.domain.exposure import FULL_PERMILLE, REST, Exposure, percent
 _ALPHA = 1e-4
 _CONCENTRATION = 1.0
 _SLACK_REQUESTS = 110
-"""A deterministic weighted scheduler starts with stable after each reload: at 1 % its first 99 requests (Traefik)."""
+"""A deterministic weighted scheduler starts with stable after each reload: at 1 % its first 99 requests (Traefik).
+
+Also, requests that began before a change are counted when they end.
+"""
 
 
 def misfit(exposure: Exposure, counts: Iterable[SplitCount]) -> str | None:
@@ -35,7 +38,7 @@ def misfit(exposure: Exposure, counts: Iterable[SplitCount]) -> str | None:
 
 def _implausible(share: float, candidate: float, stable: float) -> bool:
     if share <= 0.0:
-        return candidate > 0
+        return candidate > _SLACK_REQUESTS and candidate > 0.005 * (stable + candidate)
     if share >= 1.0:
         return stable > _SLACK_REQUESTS and stable > 0.05 * (stable + candidate)
     if candidate < share * (candidate + stable):
