@@ -26,6 +26,26 @@ def operator(installed: Sandbox) -> Iterator[Part]:
     print(part.log_tail())
 
 
+@pytest.fixture(scope="module")
+def shared_part(installed: Sandbox) -> Iterator[Part]:
+    """One operator for all tests of a file. A test that ends it must start it again."""
+    part = operator_part(installed, name="operator-shared")
+    part.argv += ["--resync", "5"]
+    part.start()
+    yield part
+    part.stop()
+
+
+@pytest.fixture
+def shared_operator(shared_part: Part, namespace: str) -> Iterator[Part]:
+    """The file's operator; what it logged about the test's namespace is shown when the test fails."""
+    assert shared_part.running, shared_part.log_tail()
+    began = shared_part.log.stat().st_size
+    yield shared_part
+    lines = shared_part.log.read_bytes()[began:].decode(errors="replace").splitlines()
+    print("\n".join(line for line in lines if f"{namespace}/" in line or '"error"' in line))
+
+
 @pytest.fixture
 def scene(installed: Sandbox, namespace: str) -> Scene:
     """Versions v1 and v2 of a model behind a route that gives all traffic to v1."""

@@ -93,7 +93,7 @@ class Process:
         gathered = self._gather(live=False)
         step = self._decide(gathered)
         self._note_bad(gathered, step)
-        if any(isinstance(action, SetRoutes) and action.intention is not Intention.LOWER for action in step.actions):
+        if any(_needs_live(action) for action in step.actions):
             gathered = self._gather(live=True)
             step = self._decide(gathered)
         if step.actions:
@@ -297,6 +297,13 @@ class Process:
 def replace_evidence(gathered: Gathered, observed: Observed) -> Gathered:
     """An old picture of the objects with the newest evidence."""
     return Gathered(gathered.release, gathered.progress, observed, gathered.version, dict(gathered.routes))
+
+
+def _needs_live(action: Action) -> bool:
+    """What may raise a share, and letting go of the object, is decided on what is read now and not on a cache."""
+    if isinstance(action, SetRoutes):
+        return action.intention is not Intention.LOWER
+    return isinstance(action, RemoveFinalizer)
 
 
 def _bad(verdicts: tuple[Verdict, ...]) -> bool:

@@ -85,6 +85,7 @@ class Replay:
         self.records: dict[str, tuple[Record, RecordWrite]] = {}
         self.decided: dict[str, Decided] = {}
         self.raised_at: dict[str | None, Decided] = {}
+        self.disturbed = False
         self.said: dict[str, Decision] = {}
         self.backed: dict[str, str] = {}
         self.retried: dict[str, float] = {}
@@ -104,6 +105,8 @@ class Replay:
                 yield from self._route(entry)
             case RecordWrite():
                 yield from self._record(entry)
+            case StatusWrite(progress=progress):
+                self._entered(entry, progress)
             case Accepted(route=name):
                 for position in self.positions.values():
                     position.accepted.setdefault(name, entry.at)
@@ -115,15 +118,27 @@ class Replay:
                 self.spec = entry
                 self.plans[entry.plan.digest] = entry.plan
             case Decided():
+                self.disturbed = False
                 self.decided[entry.actor] = entry
                 yield from self._decision(entry)
             case Looked():
                 yield from self._looked(entry)
-            case FinalizerWrite(present=False):
+            case FinalizerWrite(present=False) if not self.disturbed:
                 for revision, share in self._untrusted():
                     yield "S12", f"the finalizer went while {revision} had {share}"
             case Happened(what="route deleted"):
                 self.routes.pop(self.world.route_names[0], None)
+
+    def _entered(self, entry: Entry, progress: Progress) -> None:
+        """A raise that was decided and that somebody else carried out to the letter counts as carried out."""
+        candidate = progress.candidate
+        if progress.state is not State.OBSERVING or candidate is None:
+            return
+        position = self.positions.get(candidate.revision, Position())
+        wanted = intended(progress, self.segments)
+        if position.stage == progress.stage - 1 and all(content == wanted for content in self.routes.values()):
+            accepted = dict.fromkeys(self.routes, entry.at)
+            self.positions[candidate.revision] = Position(progress.stage, None, entry.at, accepted)
 
     # ---- routes
 
@@ -131,6 +146,7 @@ class Replay:
         before = self.routes.get(entry.route, Content(((REST, ()),)))
         self.routes[entry.route] = entry.after
         if entry.intention is None:
+            self.disturbed = True
             return
         yield from self._form(entry)
         for revision in entry.after.revisions | before.revisions:
@@ -448,7 +464,8 @@ def _liveness(world: "World") -> Iterator[Violation]:
     completed = next(
         (e.at for e in store.log if isinstance(e, RecordWrite) and e.record.kind is RecordKind.COMPLETED), None
     )
-    if world.undisturbed and world.always_good and world.scenario.adopted:
+    patient = all(stage.max_duration_s is None for stage in world.scenario.spec.plan.stages)
+    if world.undisturbed and world.always_good and world.scenario.adopted and patient:
         bound = _duration(world)
         if completed is None or completed > bound:
             yield Violation("L2", end, f"good evidence, completed at {completed}, bound {bound} s")

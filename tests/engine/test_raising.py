@@ -345,7 +345,7 @@ def test_approvals_replace_no_evidence():
 
 
 def test_promote_shortens_waiting_and_nothing_else():
-    promote = gen_decision(Action.PROMOTE)
+    promote = gen_decision(Action.PROMOTE, stage="pilot")
     young = gen_progress(entered=-1)
     step = decide(young, decisions=(promote,))
     assert raises(step) and promote.uid in saved(step).handled

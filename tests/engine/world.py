@@ -308,7 +308,9 @@ class World:
         self._about_candidate(Action.REJECT)
 
     def _do_promote(self) -> None:
-        self._about_candidate(Action.PROMOTE)
+        progress = self.store.object.status
+        if progress.plan and progress.stage >= 0:
+            self._about_candidate(Action.PROMOTE, stage=progress.plan.stages[progress.stage].name)
 
     def _do_retry(self) -> None:
         stopped = self.store.object.status.stopped
@@ -324,10 +326,10 @@ class World:
         bound = {"digest": unit.digest, "plan_digest": spec.plan.digest, "stage": "full", "role": "owner"}
         self.say(Action.APPROVE, **{**bound, **wrong})
 
-    def _about_candidate(self, action: Action) -> None:
+    def _about_candidate(self, action: Action, **bound: str) -> None:
         candidate = self.store.object.status.candidate
         if candidate is not None:
-            self.say(action, digest=candidate.digest)
+            self.say(action, digest=candidate.digest, **bound)
 
     # ---- people
 

@@ -47,6 +47,9 @@ def run(
     lease_duration: Annotated[
         float, typer.Option(min=1.0, help="Seconds that a silent leader keeps the Lease.")
     ] = 15.0,
+    resync: Annotated[
+        float, typer.Option(min=1.0, help="Seconds between two listings of everything: the most that a lost watch costs.")
+    ] = 30.0,
     log_format: Annotated[str, typer.Option(help="json or text.")] = "json",
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
@@ -72,6 +75,7 @@ def run(
         listen_host=host,
         listen_port=int(port),
         credentials_dir=credentials_dir,
+        resync_s=resync,
     )
     raise typer.Exit(run_operator(settings))
 

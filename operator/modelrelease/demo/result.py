@@ -87,8 +87,8 @@ def table(results: Sequence[Result]) -> Table:
     made = Table(
         box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title="What users saw", title_justify="left", title_style="bold"
     )
-    headers = ("release\n", "outcome\n", "weights on\nthe wire, %", "at 1 %:\nlow/others", "wrong, %\n(stable)")
-    for header in (*headers, "evidence\nto revert"):
+    headers = ("release\n", "outcome\n", "weights on\nthe wire, %", "at 1 %:\nlow/other", "wrong, %\n(stable)")
+    for header in (*headers, "revert\nafter"):
         made.add_column(header, no_wrap=True)
     made.add_column("errors\nserved", justify="right", no_wrap=True)
     for each in results:
