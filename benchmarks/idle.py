@@ -32,7 +32,11 @@ def main() -> None:
         first = operator_part(sandbox, lease_duration_s=15.0)
         first.start()
         create(sandbox, wanted.releases)
-        adopted(sandbox, wanted.releases, first.address)
+        try:
+            adopted(sandbox, wanted.releases, first.address)
+        except OSError:
+            print(first.log_tail())
+            raise
         first.stop()
         operator = operator_part(sandbox, name="operator-measured", lease_duration_s=15.0)
         began = time.monotonic()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,22 @@ def command(*options: str) -> list[str]:
     return [sys.executable, "-m", "modelrelease.demo", "--plain", *options]
 
 
-def environment(folder: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(SOURCE_ROOT), "TMPDIR": str(folder)}
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(SOURCE_ROOT)}
+
+
+def state_folders() -> set[Path]:
+    """Those of all demos that run on this machine."""
+    return set(Path(tempfile.gettempdir()).glob("modelrelease-sandbox-demo-*"))
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines that name a folder."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in found if str(folder) in line]
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +49,11 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     """The releases of one run, by version."""
     out = tmp_path_factory.mktemp("demo")
     ran = subprocess.run(
-        command("--out", str(out)), env=environment(out), capture_output=True, text=True, timeout=LONGEST_S, check=False
+        command("--out", str(out)), env=environment(), capture_output=True, text=True, timeout=LONGEST_S, check=False
     )
     assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-3000:]
     releases = json.loads((out / "summary.json").read_text())["releases"]
     assert all(set(release) >= FIELDS for release in releases)
-    assert not list(out.glob("modelrelease-sandbox-*")), "the demo left its cluster's files behind"
     return {release["version"]: release for release in releases}
 
 
@@ -78,13 +93,25 @@ def test_at_one_percent_only_requests_of_low_criticality_reach_the_candidates(
 
 
 def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path) -> None:
+    before = state_folders()
     demo = subprocess.Popen(
-        command("--out", str(tmp_path)), env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command("--out", str(tmp_path)), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("modelrelease-sandbox-demo-*/operator.log")) and time.monotonic() < deadline:
-        time.sleep(0.2)
+    folder = wait_for_operator(before)
+    assert processes_of(folder)
     demo.send_signal(signal.SIGINT)
     said, _ = demo.communicate(timeout=60)
     assert demo.returncode == 130, said.decode()[-3000:]
-    assert not list(tmp_path.glob("modelrelease-sandbox-*"))
+    assert not folder.exists()
+    assert not processes_of(folder)
+
+
+def wait_for_operator(before: set[Path]) -> Path:
+    """The new demo's state folder, once its operator has been started."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for folder in state_folders() - before:
+            if (folder / "operator.log").exists():
+                return folder
+        time.sleep(0.2)
+    raise TimeoutError("the demo started no operator within two minutes")

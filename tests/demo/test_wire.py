@@ -59,8 +59,8 @@ GOOD = [(3, 0, 0), (8, 1, 0), (7, 5, 5), (12, 20, 20), (5, 100, 100)]
     ("steps", "expected"),
     [
         (GOOD, [1, 5, 20, 100]),
-        (GOOD[:3] + [(5, 0, 0)], [1, 5]),
-        (GOOD[:4] + [(5, 0, 0)], [1, 5, 20]),
+        ([*GOOD[:3], (5, 0, 0)], [1, 5]),
+        ([*GOOD[:4], (5, 0, 0)], [1, 5, 20]),
         ([(10, 0, 0)], []),
         ([(3, 0, 0), (5, 100, 100)], [100]),
         ([(3, 0, 0), (8, 10, 10), (8, 20, 20)], [10, 20]),  # 10 % was nobody's intention: said as it is
@@ -74,7 +74,7 @@ def test_plateaus_on_the_wire_are_told_in_order(steps: list[Step], expected: lis
 
 def test_a_route_that_gives_another_share_than_intended_is_not_called_intended() -> None:
     found = wire.plateaus(traffic([(3, 0, 0), (10, 40, 40)], scheduler=exact), "v2")
-    assert wire.weights(found, INTENDED_PERCENT) == [40.0]
+    assert wire.weights(found, INTENDED_PERCENT) == pytest.approx([40.0], abs=0.3)
 
 
 def test_a_randomly_drawn_split_has_no_more_plateaus_than_it_has() -> None:

@@ -29,7 +29,7 @@ def operator(installed: Sandbox) -> Iterator[Part]:
 @pytest.fixture(scope="module")
 def shared_part(installed: Sandbox) -> Iterator[Part]:
     """One operator for all tests of a file. A test that ends it must start it again."""
-    part = operator_part(installed, name="operator-shared")
+    part = operator_part(installed, name="operator-shared", lease_duration_s=15.0)
     part.argv += ["--resync", "5"]
     part.start()
     yield part

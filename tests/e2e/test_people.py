@@ -28,7 +28,8 @@ def stage_name(status: Json) -> str | None:
 @pytest.fixture
 def alice(scene: Scene) -> Person:
     """On call: may pause, resume, promote, abort and retry."""
-    bind(scene.sandbox, scene.namespace, "alice", "modelrelease-decide")
+    for role in ("modelrelease-decide", "modelrelease-view"):
+        bind(scene.sandbox, scene.namespace, "alice", role)
     return Person(scene.sandbox, "alice", scene.namespace)
 
 

@@ -5,7 +5,7 @@ what went through all its stages), and ask of every write that gives anybody els
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,7 @@ class Position:
     record: str | None = None
     written: float = 0.0
     accepted: dict[str, float] = field(default_factory=dict)
+    before: "Position | None" = None
 
 
 def violations(world: "World") -> list[Violation]:
@@ -208,7 +209,7 @@ class Replay:
             return
         yield from self._approved(record, plan, stage)
         yield from self._in_turn(entry, revision, index, record, plan)
-        self.positions[revision] = Position(index, entry.record, entry.at)
+        self.positions[revision] = Position(index, entry.record, entry.at, before=again)
 
     def _in_turn(
         self, entry: RouteWrite, revision: str, index: int, record: Record, plan: Plan
@@ -265,7 +266,7 @@ class Replay:
             case RecordKind.INTENT_VOID:
                 for revision, position in list(self.positions.items()):
                     if position.record == body["intent"]:
-                        self.positions[revision] = replace(position, stage=position.stage - 1, record=None)
+                        self.positions[revision] = position.before or Position()
             case RecordKind.COMPLETED:
                 yield from self._completed(body)
             case RecordKind.REVERTED | RecordKind.ABORTED:

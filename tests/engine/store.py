@@ -303,7 +303,12 @@ class Store:
 
     def foreign_route(self, name: str, content: Content | None) -> None:
         """Somebody else changes a route's weights, or something that is not ours (None)."""
-        route = self.routes[name]
+        route = self.routes.get(name)
+        if route is None:
+            assert content is not None
+            self.routes[name] = Route(name, content, self.version())
+            self.log.append(RouteWrite(self.now, "stranger", name, None, content))
+            return
         if content is None:
             route.version, route.touched = self.version(), route.touched + 1
             self.happened("foreign touch", "stranger")

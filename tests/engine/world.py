@@ -15,6 +15,7 @@ from modelrelease.domain.decision import Action, Decision
 from modelrelease.domain.evidence import Cause, SplitCount
 from modelrelease.domain.exposure import REST
 from modelrelease.domain.gate import Gate, Phase, Scope
+from modelrelease.domain.plan import OnDrift
 from modelrelease.domain.release import IN_TRAFFIC, Fault, Progress, State
 from modelrelease.domain.traffic import Arm, Target
 from modelrelease.domain.unit import Backend, UnitRef, unit_ref
@@ -156,20 +157,15 @@ class World:
         progress = self.store.object.status
         if progress.paused_by and not any(said.action is Action.RESUME for said in self.store.decisions[-3:]):
             self.say(Action.RESUME)
-        decided = next(
-            (e for e in reversed(self.store.log[-12:]) if isinstance(e, RouteWrite) and not e.intention), None
-        )
-        if decided is None and self.store.now < ACTIVE_S + 30:
-            return
+        plan = progress.plan or self.store.object.spec.plan
         wanted = intended(progress, self.store.segments)
-        if (
-            progress.state in (State.OBSERVING, State.WATCHING, State.SETTLED, State.STOPPED, State.PREPARING)
-            and wanted
-        ):
-            for name in self.route_names:
-                route = self.store.routes.get(name)
-                if route and not _same_shares(route.content, wanted, progress, self.store.segments):
-                    self.store.foreign_route(name, wanted)
+        held = plan.on_drift is OnDrift.HOLD or progress.state is State.WATCHING
+        if not held or wanted is None or progress.state in (State.RAISING, State.REVERTING, State.INSTALLING):
+            return
+        for name in self.route_names:
+            route = self.store.routes.get(name)
+            if route is None or not _same_shares(route.content, wanted, progress, self.store.segments):
+                self.store.foreign_route(name, wanted)
 
     # ---- faults
 

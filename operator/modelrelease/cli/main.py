@@ -48,7 +48,8 @@ def run(
         float, typer.Option(min=1.0, help="Seconds that a silent leader keeps the Lease.")
     ] = 15.0,
     resync: Annotated[
-        float, typer.Option(min=1.0, help="Seconds between two listings of everything: the most that a lost watch costs.")
+        float,
+        typer.Option(min=1.0, help="Seconds between two listings of everything: the most that a lost watch costs."),
     ] = 30.0,
     log_format: Annotated[str, typer.Option(help="json or text.")] = "json",
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",

@@ -25,7 +25,7 @@ from modelrelease.controller.queue import DueQueue
 from modelrelease.controller.settings import OperatorSettings
 from modelrelease.controller.sources import settings_of
 from modelrelease.controller.status import StatusWriter
-from modelrelease.controller.store import Store, key_of
+from modelrelease.controller.store import Store, key_of, version_of
 from modelrelease.controller.telemetry import Telemetry
 from modelrelease.controller.watching import WATCHED, Watching
 from modelrelease.domain.release import State
@@ -56,7 +56,7 @@ class Operator:
         self._leading = False
         self._synced = False
         self._watching: Watching | None = None
-        self._delivered: set[str] = set()
+        self._delivered: dict[str, int] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set or the Lease is lost. Raises StartError when something needed is missing."""
@@ -108,12 +108,12 @@ class Operator:
             await self.evidence.close()
             await self._watching.stop()
 
-    async def _read_everything(self, api: Kube) -> set[str]:
+    async def _read_everything(self, api: Kube) -> dict[str, int]:
         """List all kinds, so that nothing is decided on half a picture (a Pause not seen yet, say).
 
-        Gives back which objects (with their version) nobody had shown before.
+        Gives back the versions that nobody had shown before, by resource and key.
         """
-        news: set[str] = set()
+        news: dict[str, int] = {}
         for resource in WATCHED:
             try:
                 found = await api.list(resource)
@@ -127,7 +127,7 @@ class Operator:
                 seen.add(key_of(obj))
                 obj.setdefault("metadata", {}).pop("managedFields", None)
                 if self._take(resource, False, obj):
-                    news.add(_version_of(resource, obj))
+                    news[_name_of(resource, obj)] = version_of(obj)
             for ghost in [obj for obj in self.store.all(resource) if key_of(obj) not in seen]:
                 self._take(resource, True, ghost)
         return news
@@ -137,14 +137,14 @@ class Operator:
 
         Returns, which ends the process, when the watches did not begin in time or missed what a list before showed.
         """
-        missed: set[str] = set()
+        missed: dict[str, int] = {}
         while True:
             await asyncio.sleep(self.settings.resync_s)
             assert self._watching is not None
             if not self._watching.ready:
                 log.error("the watches did not begin", after_s=self.settings.resync_s)
                 return
-            still = missed - self._delivered
+            still = [name for name, version in missed.items() if self._delivered.get(name, -1) < version]
             if still:
                 log.error("the watches hang: they missed what a list showed", objects=sorted(still)[:5])
                 return
@@ -152,7 +152,6 @@ class Operator:
                 missed = await self._read_everything(api)
             except ApiError as error:
                 log.warning("could not list again", error=str(error))
-            self._delivered.clear()
 
     async def _watch_the_watches(self) -> None:
         assert self._watching is not None
@@ -161,7 +160,7 @@ class Operator:
 
     def _see(self, resource: Resource, gone: bool, obj: Any) -> None:
         """The watches showed an object."""
-        self._delivered.add(_version_of(resource, obj))
+        self._delivered[_name_of(resource, obj)] = version_of(obj)
         self._take(resource, gone, obj)
 
     def _take(self, resource: Resource, gone: bool, obj: Any) -> bool:
@@ -335,8 +334,8 @@ class Operator:
         return None if self._synced or not self._leading else "reading the cluster"
 
 
-def _version_of(resource: Resource, obj: Any) -> str:
-    return f"{resource.plural} {key_of(obj)} at {obj['metadata'].get('resourceVersion')}"
+def _name_of(resource: Resource, obj: Any) -> str:
+    return f"{resource.plural} {key_of(obj)}"
 
 
 def _needs_live(step: Step) -> bool:

@@ -38,7 +38,7 @@ class Store:
         """Remember an object; False when a newer version of the same object is known already."""
         key, known = key_of(obj), self._objects[resource.plural].get(key_of(obj))
         same = known is not None and known["metadata"].get("uid") == obj["metadata"].get("uid")
-        if same and _version(known) >= _version(obj):
+        if same and version_of(known) >= version_of(obj):
             return False
         self._objects[resource.plural][key] = obj
         self.versions[resource.plural] += 1
@@ -53,6 +53,7 @@ class Store:
             self.versions[resource.plural] += 1
 
 
-def _version(obj: Any) -> int:
+def version_of(obj: Any) -> int:
+    """The resourceVersion as a number, 0 where it is none."""
     text = str(obj["metadata"].get("resourceVersion", "0"))
     return int(text) if text.isdigit() else 0
