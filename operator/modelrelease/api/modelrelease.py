@@ -82,6 +82,25 @@ _SAFER = rule(
 )
 
 
+_MOVING = (
+    "has(oldSelf.status) && has(oldSelf.status.state) && oldSelf.status.state in ['Raising', 'Observing', 'Reverting']"
+)
+
+
+def _kept(field: str) -> str:
+    """CEL: a field of spec.traffic is what it was."""
+    new, old = f"self.spec.traffic.{field}", f"oldSelf.spec.traffic.{field}"
+    return f"has({new}) == has({old}) && (!has({new}) || {new} == {old})"
+
+
+_ROUTES_KEPT = rule(
+    f"!({_MOVING}) || ({_kept('routes')} && {_kept('gatewayRefs')} && {_kept('releaseHeader')})",
+    "routes, gatewayRefs and releaseHeader stay as they are while a candidate has traffic on them, or it could not be "
+    "taken back there: abort the release or wait for its end, then change them",
+    field=".spec.traffic",
+)
+
+
 class ModelReleaseSpec(SpecModel):
     """What is wanted."""
 
@@ -126,7 +145,8 @@ class ModelRelease(StatusModel):
                 "metadata.name becomes part of the release header and of record names: use at most 50 lower-case "
                 "letters, digits and '-'",
                 field=".metadata.name",
-            )
+            ),
+            _ROUTES_KEPT,
         )
     )
 
