@@ -30,7 +30,7 @@ from modelrelease.engine.actions import (
     Step,
     WriteRecord,
 )
-from modelrelease.engine.chain import history, used
+from tests.engine import sight
 from tests.engine.builders import NAME, NAMESPACE, UID, at
 from tests.engine.store import ApiError, Conflict, Content, Decided, content_of
 
@@ -44,6 +44,15 @@ REFRESH_S = 60.0
 
 class Died(Exception):
     """The process was killed at a call."""
+
+
+class Stalled(Died):
+    """The process stands still at a call while another takes over; `go_on` is what it does when it wakes."""
+
+    def __init__(self, what: str, do: Callable[[], Any]) -> None:
+        super().__init__(f"stalled at {what}")
+        self.do = do
+        self.go_on: Callable[[], None] = do
 
 
 class Refused(ApiError):
@@ -99,8 +108,7 @@ class Process:
         if step.actions:
             decided = Decided(self.store.now, self.name, gathered.progress, gathered.observed, step)
             self.store.log.append(decided)
-        for action in step.actions:
-            self.carry_out(action, gathered)
+        self._carry_out_all(step.actions, gathered)
         self.no_data = step.progress.no_data_since
         self.head = step.progress.head if step.actions else self.head
         if not step.actions:
@@ -158,33 +166,35 @@ class Process:
             for name in names
         )
         versions = {name: self.store.routes[name].version if name in self.store.routes else 0 for name in names}
-        observed = Observed(self.name, views, head=self.head or self.store.head)
+        newest = None if self.head else next(reversed(self.store.records.values()), None)
+        observed = Observed(self.name, views, head=self.head or self.store.head, newest=newest)
         gathered = Gathered(release, progress, observed, stored.version, versions)
         gathered.observed = self._observed(gathered)
         return gathered
 
     def _observed(self, gathered: Gathered) -> Observed:
         """The picture with the evidence of now: what is stale is the cache of objects, not Prometheus."""
-        world, progress = self.world, gathered.progress
-        facts = {
-            "ready": world.ready(),
-            "verdicts": world.verdicts(progress, self),
-            "watch_verdicts": world.watch_verdicts(progress, self),
-            "samples": world.samples(progress),
-            "split": world.split(progress),
-            "decisions": tuple(self.store.decisions),
-        }
-        if progress.state is State.NEW:
-            records = list(self.store.records.values())
-            facts |= {
-                "revisions": tuple(self.store.units.values()),
-                "history": history(records),
-                "used": used(records),
-                "baseline": world.baseline(),
-            }
-        return replace(gathered.observed, **facts)  # type: ignore[arg-type]
+        return replace(gathered.observed, **sight.facts(self.world, gathered.progress, self))
 
     # ---- carrying out
+
+    def _carry_out_all(self, actions: tuple[Action, ...], gathered: Gathered) -> None:
+        for number, action in enumerate(actions):
+            try:
+                self.carry_out(action, gathered)
+            except Stalled as stall:
+                stall.go_on = partial(self._go_on, stall.do, actions[number:], gathered)
+                raise
+
+    def _go_on(self, do: Callable[[], Any], actions: tuple[Action, ...], gathered: Gathered) -> None:
+        """Send what was about to be sent, and do the rest of the step: nobody told the process that it was replaced."""
+        result = do()
+        match actions[0]:
+            case Save() | AddFinalizer() | RemoveFinalizer():
+                gathered.version = result
+            case SetRoutes():
+                self.carry_out(actions[0], gathered)
+        self._carry_out_all(actions[1:], gathered)
 
     def carry_out(self, action: Action, gathered: Gathered) -> None:
         """Do one action; raises ApiError when it fails, Died when the process is killed at it."""
@@ -275,20 +285,19 @@ class Process:
     def call(self, what: str, do: Callable[[], Any]) -> Any:
         """One request: others may come first, it may be lost, its answer may be lost, the process may die at it."""
         world = self.world
-        world.meanwhile()
+        world.meanwhile(what)
         if world.strikes("crash before"):
             raise Died(f"before {what}")
         if world.strikes("request lost") or (what == "record" and world.strikes("records down")):
             raise ApiError(f"{what}: request lost")
-        if world.strikes("pause", self):
-            world.pause(self, do)
-            raise Died(f"paused at {what}")
+        if world.strikes("stall", self):
+            raise Stalled(what, do)
         result = do()
         self.seen = None
         if world.strikes("crash after"):
             raise Died(f"after {what}")
         if world.strikes("reply lost"):
-            if what != "record" or not world.strikes("retry"):
+            if what != "record" or world.rng.random() < 0.5:
                 raise ApiError(f"{what}: reply lost")
             do()
         return result

@@ -139,6 +139,7 @@ def _stop(stop: Stop | None) -> dict[str, Any] | None:
         message=_clip(stop.message),
         at=time_text(stop.at),
         gate=stop.gate,
+        decisions=list(stop.decisions[:MAX_DIGESTS]) or None,
     )
 
 
@@ -207,7 +208,8 @@ def _read_stop(status: ModelReleaseStatus) -> Stop | None:
     stop = status.stop
     if stop is None:
         return None
-    return Stop(stop.digest, stop.version, stop.reason, stop.message, time_of(stop.at), stop.gate)
+    used = tuple(stop.decisions or ())
+    return Stop(stop.digest, stop.version, stop.reason, stop.message, time_of(stop.at), stop.gate, used)
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -99,6 +99,9 @@ class StopStatus(StatusModel):
     message: Text = Field(description="Why, in a sentence with the numbers in it.")
     at: Time = Field(description="When.")
     gate: Word | None = Field(None, description="The gate that said so, where it was a gate.")
+    decisions: Annotated[list[Word], Field(max_length=MAX_DIGESTS, json_schema_extra=atomic())] | None = Field(
+        None, description="UIDs of the ReleaseDecisions that the stop used up."
+    )
 
 
 class NoDataStatus(StatusModel):

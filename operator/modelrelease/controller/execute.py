@@ -4,6 +4,7 @@ What failed is not retried here: the next look at the release reads the cluster 
 lowering a route, which re-reads and tries again at once, because a revert must win against a busy foreign writer (L5).
 """
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,8 +85,14 @@ class Executor:
 
     async def _set_routes(self, action: SetRoutes, step: Step, gathered: Gathered) -> None:
         began = time.monotonic()
-        for name in gathered.route_names:
-            await self._set_route(action, name, gathered)
+        if action.intention is Intention.LOWER:
+            writes = [self._set_route(action, name, gathered) for name in gathered.route_names]
+            for failed in await asyncio.gather(*writes, return_exceptions=True):
+                if failed is not None:
+                    raise failed
+        else:
+            for name in gathered.route_names:
+                await self._set_route(action, name, gathered)
         if action.intention is Intention.LOWER and step.progress.state is State.REVERTING:
             self.telemetry.revert_seconds.observe(time.monotonic() - began)
 

@@ -91,6 +91,7 @@ class Gatherer:
         self.endpoints = Endpoints(kube_)
         self.units = Units(kube_, store, check_s=unit_check_s)
         self._heads: dict[str, Head] = {}
+        self._newest: dict[str, Record] = {}
         self._unsure: set[str] = set()
         self._no_data: dict[str, tuple[tuple[str, datetime], ...]] = {}
 
@@ -99,14 +100,19 @@ class Gatherer:
         self._no_data[key] = progress.no_data_since
         if stale_head:
             self._heads.pop(key, None)
+            self._newest.pop(key, None)
             self._unsure.add(key)
-        else:
-            self._heads[key] = progress.head
+            return
+        known, newest = self._heads.get(key, progress.head), self._newest.get(key)
+        self._heads[key] = max(known, progress.head, key=lambda head: head.sequence)
+        if newest is not None and newest.sequence <= progress.head.sequence:
+            del self._newest[key]
 
     def forget(self, key: str) -> None:
         """The release is gone."""
         self._no_data.pop(key, None)
         self._heads.pop(key, None)
+        self._newest.pop(key, None)
         self.units.forget(key)
 
     async def gather(self, key: str, *, live: bool = False) -> Gathered | None:
@@ -215,6 +221,7 @@ class Gatherer:
             conflict=self.users.conflict(key, release, views),
             head=await self._head(key, release, progress),
         )
+        observed = replace(observed, newest=self._newest.get(key))
         if progress.state is not State.NEW:
             return observed
         return await self._first_look(release, router, objects, observed)
@@ -242,6 +249,8 @@ class Gatherer:
         if newest is None:
             return Head(0, GENESIS)
         head = Head(int(newest["spec"]["sequence"]), str(newest["spec"]["hash"]))
+        for record in _readable([newest]):
+            self._newest[key] = record
         self._heads[key] = head
         self._unsure.discard(key)
         return head

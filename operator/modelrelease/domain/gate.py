@@ -60,10 +60,16 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Bad events over all events, both counters. `good` counters instead of bad ones are said with `inverted`."""
+    """Bad events over all events, both counters.
+
+    `apart`: the bad events are not in `total`, which counts the good ones only; all events are both together.
+    `sparse`: the server shows the bad counter from the first bad event on, so its absence is zero and no fault.
+    """
 
     bad: Series
     total: Series
+    apart: bool = False
+    sparse: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from modelrelease.domain.decision import Decision
 from modelrelease.domain.evidence import SplitCount
 from modelrelease.domain.exposure import NOTHING, Exposure
 from modelrelease.domain.plan import Plan
-from modelrelease.domain.record import Head, RecordKind
+from modelrelease.domain.record import Head, Record, RecordKind
 from modelrelease.domain.traffic import RouteView, Traffic
 from modelrelease.domain.unit import Backend, Unit, UnitRef
 from modelrelease.domain.verdict import Verdict
@@ -70,7 +70,10 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why a candidate was stopped: in one sentence, with the gate that said so where there was one."""
+    """Why a candidate was stopped: in one sentence, with the gate that said so where there was one.
+
+    `decisions` are the UIDs of the people's decisions that it used up: an Abort, or a Retry said before it.
+    """
 
     digest: str
     version: str
@@ -78,6 +81,7 @@ class Stop:
     message: str
     at: datetime
     gate: str | None = None
+    decisions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,8 @@ class Observed:
 
     `ready` counts ready endpoints by backend; None or absent means that the cluster cannot tell. `samples` counts the
     candidate's requests since the stage began, None when no counter could be read. `violations` says which part of
-    the candidate no longer is what its digest says. `conflict` names the release that holds the route.
+    the candidate no longer is what its digest says. `conflict` names the release that holds the route. `newest` is the
+    record that `head` speaks of, where it was read: a status that does not know of it missed its own deed.
 
     Read only while progress is New (first contact, or a status that was lost): `baseline`, the backend that an adopted
     route serves by itself; `revisions`, the units kept for this release; `history` and `used`, what the records say
@@ -151,6 +156,7 @@ class Observed:
     conflict: str | None = None
     violations: tuple[Fault, ...] = ()
     head: Head = field(default_factory=Head)
+    newest: Record | None = None
     baseline: Backend | None = None
     revisions: tuple[UnitRef, ...] = ()
     history: Mapping[str, RecordKind] = field(default_factory=dict)

@@ -6,7 +6,6 @@ step, once the candidate is at zero, so that a revert never waits for the record
 
 from dataclasses import replace
 
-from modelrelease.domain.decision import Action as Said
 from modelrelease.domain.decision import Decision, in_order
 from modelrelease.domain.exposure import uniform
 from modelrelease.domain.plan import OnNoSafePath
@@ -178,7 +177,7 @@ def _revert(case: Case, progress: Progress, unit: UnitRef, stop_: Stop) -> Step:
         since=case.now,
         candidate=unit,
         intent=None,
-        stop=stop_,
+        stop=replace(stop_, decisions=tuple(decision.uid for decision in used)),
         stopped=(*(digest for digest in progress.stopped if digest not in digests), *digests)[-KEPT_STOPPED:],
         handled=tuple(dict.fromkeys((*progress.handled, *(decision.uid for decision in used)))),
         no_data_since=(),
@@ -280,14 +279,7 @@ def _stopped_with(progress: Progress, stop_: Stop) -> tuple[str, ...]:
 
 def _behind(case: Case, stop_: Stop) -> tuple[Decision, ...]:
     """The decisions that this stop used up, so that its record names them."""
-    said = (Said.ABORT, Said.REJECT, Said.RETRY)
-    return tuple(
-        decision
-        for decision in in_order(case.observed.decisions)
-        if decision.uid in case.progress.handled
-        and decision.action in said
-        and decision.digest in (None, stop_.digest, *_stopped_with(case.progress, stop_))
-    )
+    return tuple(decision for decision in in_order(case.observed.decisions) if decision.uid in stop_.decisions)
 
 
 def _withdraw(case: Case, progress: Progress, unit: UnitRef) -> Step:

@@ -14,6 +14,7 @@ from modelrelease.engine import first_contact, lowering, raising, upkeep
 from modelrelease.engine.actions import Step
 from modelrelease.engine.case import Case
 from modelrelease.engine.checks import relevant
+from modelrelease.engine.orphans import told_once, void_orphan
 from modelrelease.engine.stops import no_data_limit
 
 KEPT_HANDLED = 64
@@ -29,6 +30,7 @@ MOVES: tuple[Move, ...] = (
     lowering.lower_what_rose,
     lowering.finish_revert,
     lowering.undivert,
+    void_orphan,
     upkeep.note_pause,
     raising.follow_spec,
     upkeep.reject_foreign_change,
@@ -53,7 +55,7 @@ def plan(release: Release, progress: Progress, observed: Observed, now: datetime
     for move in MOVES:
         step = move(case)
         if step is not None:
-            return step
+            return told_once(case, step)
     return Step(case.progress)
 
 
