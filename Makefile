@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo build/tools/bin/uv)
 RUN := $(UV) run --locked --no-progress
 
-.PHONY: help setup binaries demo test test-fast check format generate bench-revert bench-idle bench clean
+.PHONY: help setup binaries demo test test-fast check format generate bench-revert bench-idle bench-audit bench-planning bench-backtest bench clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,7 +42,16 @@ bench-revert: binaries ## failure to last candidate answer on the wire -> build/
 bench-idle: binaries ## 1,000 quiet releases -> build/bench/idle.json
 	@$(RUN) python -m benchmarks.idle
 
-bench: bench-revert bench-idle ## all benchmarks
+bench-audit: setup ## verifying 100,000 records -> build/bench/audit.json
+	@$(RUN) python -m benchmarks.audit
+
+bench-planning: setup ## forecasts of stage lengths against simulated releases -> build/bench/planning.json
+	@$(RUN) python -m benchmarks.planning
+
+bench-backtest: setup ## 30 days of 6 gates, CPU time -> build/bench/backtest.json
+	@$(RUN) python -m benchmarks.backtest
+
+bench: bench-revert bench-idle bench-audit bench-backtest ## all benchmarks
 
 clean: ## what the targets made, without the cached binaries
 	rm -rf build .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

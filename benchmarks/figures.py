@@ -25,12 +25,12 @@ def spread(values: Sequence[float], digits: int = 3) -> dict[str, float]:
     }
 
 
-def write(name: str, figures: dict[str, Any]) -> Path:
-    """Write build/bench/<name>.json, with the machine it was measured on, and print it."""
+def write(name: str, figures: dict[str, Any], *, show: bool = True) -> Path:
+    """Write build/bench/<name>.json, with the machine it was measured on, and print it, or only where it is."""
     OUT.mkdir(parents=True, exist_ok=True)
     path = OUT / f"{name}.json"
     machine = {"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()}
     text = json.dumps({**figures, "machine": machine}, indent=2)
     path.write_text(text + "\n")
-    print(f"{text}\nwritten to {path}")
+    print(f"{text}\nwritten to {path}" if show else f"written to {path}")
     return path

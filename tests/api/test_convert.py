@@ -45,6 +45,10 @@ def plan_with(templates: Mapping[str, object] = TEMPLATES, **sections: Any) -> P
     return plan
 
 
+def per_rule(template: Any) -> dict[str, Any]:
+    return {**template, "arm": [*template["arm"], {"label": "rule", "value": "${ruleIndex}"}]}
+
+
 def faults_with(templates: Mapping[str, object] = TEMPLATES, **sections: Any) -> str:
     release = release_of(model_release(**sections), config_maps={}, templates=templates)
     assert release.faults
@@ -229,7 +233,8 @@ def test_gates_take_metric_arm_and_kind_from_their_template() -> None:
             gate(),
             gate("cost", "cost", against="Stable", maxRatio="1.2", floor="0.1", kind="Operational", source="other",
                  phases=["Watch"], scope="Segment", warmUp="2m"),
-        ]
+        ],
+        templates={**TEMPLATES, "cost": per_rule(TEMPLATES["cost"])},
     ).gates  # fmt: skip
     assert isinstance(absolute.metric, Ratio)
     assert (absolute.rule, absolute.kind, absolute.source) == (Absolute("0.01"), Kind.OPERATIONAL, "default")
@@ -282,7 +287,13 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     (
         "value per segment",
         {"gates": [gate(template="drift", scope="Segment")]},
-        "InvalidGate: spec.gates[0].scope: the template's query is the same for each segment",
+        "InvalidGate: spec.gates[0].scope: a value metric is one figure for all traffic, so it cannot be judged per "
+        "segment; write scope: Whole, or use a template with a ratio",
+    ),
+    (
+        "segments that nothing tells apart",
+        {"gates": [gate(scope="Segment")]},
+        "InvalidGate: spec.gates[0].scope: nothing in the arm of template error-rate tells segments apart",
     ),
     ("quantile with min", {"gates": [gate(template="latency", min="1")]}, "spec.gates[0].min: a quantile has no lower"),
     ("cost with min", {"gates": [gate(template="cost", min="1")]}, "spec.gates[0].min: a cost has no lower bound"),

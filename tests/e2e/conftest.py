@@ -1,5 +1,8 @@
 """A cluster with the product installed, an operator process, and a scene in a namespace of its own."""
 
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -47,12 +50,32 @@ def shared_operator(shared_part: Part, namespace: str) -> Iterator[Part]:
 
 
 @pytest.fixture
-def scene(installed: Sandbox, namespace: str) -> Scene:
-    """Versions v1 and v2 of a model behind a route that gives all traffic to v1."""
+def scene(installed: Sandbox, namespace: str) -> Iterator[Scene]:
+    """Versions v1 and v2 of a model behind a route that gives all traffic to v1. Its model servers end with it."""
     made = Scene(installed, namespace)
     made.serve("v1")
     made.serve("v2")
     made.source()
     made.answers_template()
     made.route("v1")
-    return made
+    _wait_served(made)
+    yield made
+    for model in made.models.values():
+        installed.remove_scrape_target("models", model.service.address)
+        model.part.kill()
+
+
+def _wait_served(scene: Scene, timeout_s: float = 30.0) -> None:
+    """Return when the gateway knows the route: it accepts one a moment before it serves it."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    headers = {"Host": f"{scene.namespace}.local", "Content-Type": "application/json"}
+    deadline = time.monotonic() + timeout_s
+    while True:
+        request = urllib.request.Request(f"{scene.sandbox.gateway_url}/v1/predict", b"{}", headers)
+        try:
+            with opener.open(request, timeout=5):
+                return
+        except urllib.error.URLError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)

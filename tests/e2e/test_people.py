@@ -10,19 +10,11 @@ from modelrelease.sandbox.load import LoadThread
 from modelrelease.sandbox.process import Part
 from modelrelease.sandbox.scene import Scene
 from tests.api.objects import bind
+from tests.e2e.lanes import stage, stage_name
 from tests.e2e.people import Person
 from tests.faults.history import assert_order, assert_stays_down, route_states
 
 Json = dict[str, Any]
-
-
-def stage(name: str, percent: int, **more: object) -> Json:
-    """Two seconds and one request, unless said otherwise."""
-    return {"name": name, "exposure": [{"percent": str(percent)}], "minDuration": "2s", "minSamples": 1, **more}
-
-
-def stage_name(status: Json) -> str | None:
-    return (status.get("stage") or {}).get("name")
 
 
 @pytest.fixture

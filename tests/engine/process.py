@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from modelrelease.domain.exposure import Exposure
-from modelrelease.domain.record import Head
+from modelrelease.domain.record import Head, RecordKind
 from modelrelease.domain.release import IN_TRAFFIC, Observed, Progress, Release, State
 from modelrelease.domain.traffic import RouteView, Target
 from modelrelease.domain.unit import unit_ref
@@ -32,7 +32,8 @@ from modelrelease.engine.actions import (
 )
 from tests.engine import sight
 from tests.engine.builders import NAME, NAMESPACE, UID, at
-from tests.engine.store import ApiError, Conflict, Content, Decided, content_of
+from tests.engine.log import Content, Decided, content_of
+from tests.engine.store import ApiError, Conflict
 
 if TYPE_CHECKING:
     from tests.engine.world import World
@@ -199,6 +200,8 @@ class Process:
     def carry_out(self, action: Action, gathered: Gathered) -> None:
         """Do one action; raises ApiError when it fails, Died when the process is killed at it."""
         match action:
+            case SetRoutes(target, Intention.LOWER):
+                self._lower_all(target)
             case SetRoutes(target, intention):
                 for name in self.world.route_names:
                     self._set_route(name, target, intention, gathered)
@@ -224,9 +227,6 @@ class Process:
                 pass
 
     def _set_route(self, name: str, target: Target, intention: Intention, gathered: Gathered) -> None:
-        if intention is Intention.LOWER:
-            self.lower(name, target)
-            return
         route, wanted = self.store.routes.get(name), content_of(target, self.store.segments)
         if route is None and not self.world.owned:
             raise Refused("RouteMissing")
@@ -249,6 +249,17 @@ class Process:
             return False
         now = route.content.share(target.other.revision, segments) if route else Exposure()
         return not wanted.share(target.other.revision, segments).within(now)
+
+    def _lower_all(self, target: Target) -> None:
+        """Side by side: a route that cannot be written keeps none of the others."""
+        failed: list[ApiError] = []
+        for name in self.world.route_names:
+            try:
+                self.lower(name, target)
+            except ApiError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
     def lower(self, name: str, target: Target) -> None:
         """A revert: on the content that is there now, again and again, and never with more for the candidate."""
@@ -309,10 +320,14 @@ def replace_evidence(gathered: Gathered, observed: Observed) -> Gathered:
 
 
 def _needs_live(action: Action) -> bool:
-    """What may raise a share, and letting go of the object, is decided on what is read now and not on a cache."""
-    if isinstance(action, SetRoutes):
-        return action.intention is not Intention.LOWER
-    return isinstance(action, RemoveFinalizer)
+    """What may raise a share, end a rollout or let go of the object is decided on what is read now, not on a cache."""
+    match action:
+        case SetRoutes(intention=intention):
+            return intention is not Intention.LOWER
+        case WriteRecord(record):
+            return record.kind in (RecordKind.COMPLETED, RecordKind.WATCH_COMPLETED)
+        case _:
+            return isinstance(action, RemoveFinalizer)
 
 
 def _bad(verdicts: tuple[Verdict, ...]) -> bool:

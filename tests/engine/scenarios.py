@@ -16,52 +16,67 @@ from tests.engine.store import Spec
 
 ACTIVE_S = 420.0
 TICK_S = 6.0
+NEVER = 1e9
+BURST_S = 60.0
+EARLY = 1.5
+"""More happens early, because most rollouts are over after a few minutes."""
 UNIT_D = gen_unit("4")
-UNITS = {"A": UNIT_A, "B": UNIT_B, "C": UNIT_C, "D": UNIT_D}
+BASELINE = Unit("baseline", UNIT_A.backend)
+UNITS = (BASELINE, UNIT_A, UNIT_B, UNIT_C, UNIT_D)
+"""What the spec may name. The baseline is what a route served before it was adopted, if the spec names another unit."""
+
 
 FAULTS: Mapping[str, float] = {
     "stale": 0.2,
     "request lost": 0.06,
     "reply lost": 0.06,
     "crash before": 0.03,
-    "crash after": 0.04,
-    "pause": 0.02,
+    "crash after": 0.07,
+    "stall": 0.02,
     "records down": 0.5,
     "meanwhile": 0.15,
 }
 """How likely each fault is at each opportunity, in a history that has it."""
 
-EVENTS = (
-    "candidate raised",
-    "candidate lowered",
-    "weight dropped",
-    "stranger on the route",
-    "route touched",
-    "status wiped",
-    "evidence missing",
-    "evidence broken",
-    "source down",
-    "no traffic",
-    "stable down",
-    "candidate down",
-    "gateway refuses",
-    "gateway slow",
-    "split wrong",
-    "spec broken",
-    "edit unit",
-    "edit plan",
-    "tighten",
-    "loosen",
-    "git revert",
-    "pause",
-    "abort",
-    "promote",
-    "retry",
-    "reject",
-    "wrong approval",
-    "route deleted",
-    "delete",
-)
+EVENTS: Mapping[str, int] = {
+    "busy stranger": 4,
+    "candidate raised": 2,
+    "candidate lowered": 4,
+    "weight dropped": 2,
+    "stranger on the route": 1,
+    "route touched": 1,
+    "status wiped": 4,
+    "evidence missing": 1,
+    "evidence broken": 1,
+    "evidence frozen": 2,
+    "source down": 1,
+    "no traffic": 1,
+    "stable down": 3,
+    "stable shrunk": 1,
+    "safe down": 1,
+    "candidate down": 2,
+    "gateway refuses": 1,
+    "gateway slow": 1,
+    "split wrong": 3,
+    "route conflict": 2,
+    "unit tampered": 1,
+    "spec broken": 2,
+    "edit unit": 2,
+    "edit plan": 2,
+    "tighten": 3,
+    "loosen": 1,
+    "git revert": 2,
+    "pause": 4,
+    "abort": 2,
+    "promote": 4,
+    "retry": 4,
+    "reject": 2,
+    "wrong approval": 1,
+    "route deleted": 5,
+    "delete": 2,
+    "turns bad": 12,
+}
+"""What may happen, and how often in relation: more often what must meet something else to show anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +90,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One history before it happens."""
+    """One history before it happens. An adopted route serves UNIT_A; otherwise nothing is served yet.
+
+    `bad`: from when until when each unit is bad, by version. `forgetful`: a new process has no evidence at first.
+    `hasty`: somebody approves the wrong things as soon as an approval is waited for, and the right one comes later.
+    """
 
     seed: int
     spec: Spec
@@ -83,20 +102,25 @@ class Scenario:
     route_names: tuple[str, ...]
     faults: Mapping[str, float]
     events: tuple[Event, ...]
-    bad_from: Mapping[str, float]
+    bad: Mapping[str, tuple[float, float]]
     forgetful: bool
+    hasty: bool
     approves_after: float
 
 
 def scenario(seed: int) -> Scenario:
-    """Draw the scenario of a seed. Every third one has no faults at all, so that L2 can be checked."""
+    """Draw the scenario of a seed. Every sixth one has no faults and no events, so that L2 can be checked."""
     rng = Random(seed)
-    quiet = seed % 4 == 0
+    quiet = seed % 6 == 0
     adopted = rng.random() < 0.8
     plan = draw_plan(rng)
-    traffic = gen_traffic(owned=not adopted, safe_backend=SAFE if rng.random() < 0.5 else None)
+    traffic = gen_traffic(
+        owned=not adopted,
+        safe_backend=SAFE if rng.random() < 0.5 else None,
+        delete_owned_route=not adopted and rng.random() < 0.5,
+    )
     faults = {} if quiet else {name: chance for name, chance in FAULTS.items() if rng.random() < 0.4}
-    wanted = UNIT_B if adopted or rng.random() < 0.5 else UNIT_A
+    wanted = UNIT_B if rng.random() < (0.85 if adopted else 0.5) else UNIT_A
     return Scenario(
         seed=seed,
         spec=Spec(wanted, plan, traffic),
@@ -104,19 +128,20 @@ def scenario(seed: int) -> Scenario:
         route_names=("chat",) if not adopted or rng.random() < 0.75 else ("chat", "chat-internal"),
         faults=faults,
         events=() if quiet else tuple(sorted(_events(rng, adopted), key=lambda event: event.at)),
-        bad_from=_bad_from(rng),
+        bad=_bad(rng),
         forgetful=not quiet and rng.random() < 0.4,
+        hasty=not quiet and rng.random() < 0.5,
         approves_after=rng.choice((0.0, 10.0, 60.0)),
     )
 
 
 def draw_plan(rng: Random) -> Plan:
     """Stages that differ in number, duration, samples, proof and approvals; gates in scope and rule; a watch or not."""
-    roles = ("owner",) if rng.random() < 0.3 else ()
+    roles = ("owner",) if rng.random() < 0.4 else ()
     last = gen_stage(
         "full",
         1000,
-        min_duration_s=rng.choice((0, 12)),
+        min_duration_s=rng.choice((0, 12, 30)),
         min_samples=0,
         require=rng.choice(tuple(Require)),
         approvals=roles,
@@ -139,26 +164,30 @@ def draw_plan(rng: Random) -> Plan:
         gates=tuple(gates),
         watch_s=rng.choice((0, 60, 120)),
         limits=Limits(missing_s=40, broken_s=40, route_confirm_s=30, fresh_s=20),
-        on_drift=rng.choice((OnDrift.RESTORE, OnDrift.RESTORE, OnDrift.HOLD)),
+        on_drift=rng.choice(tuple(OnDrift)),
         on_no_safe_path=rng.choice(tuple(OnNoSafePath)),
     )
 
 
-def _bad_from(rng: Random) -> dict[str, float]:
-    """From when on each unit is bad (by version): never, always, or from some time on."""
-    return {unit.version: rng.choice((1e9, 1e9, 0.0, rng.uniform(0, ACTIVE_S))) for unit in (UNIT_B, UNIT_C, UNIT_D)}
+def _bad(rng: Random) -> dict[str, tuple[float, float]]:
+    """When each unit is bad (by version): never, always, from some time on, or only for a while."""
+    found = {}
+    for unit in (UNIT_B, UNIT_C, UNIT_D):
+        start = rng.choice((NEVER, NEVER, 0.0, ACTIVE_S * rng.random() ** EARLY))
+        found[unit.version] = (start, start + rng.choice((20.0, 60.0, NEVER, NEVER)))
+    return found
 
 
 def _events(rng: Random, adopted: bool) -> list[Event]:
-    possible = [what for what in EVENTS if what != "route deleted" or not adopted]
-    chosen = rng.sample(possible, rng.randint(0, 5))
-    if "delete" in chosen and rng.random() < 0.5:
-        chosen.remove("delete")
+    """A few events, in some histories all close together: what one of them alone does not break, two may."""
+    possible = {what: weight for what, weight in EVENTS.items() if what != "route deleted" or not adopted}
+    chosen = list(dict.fromkeys(rng.choices(list(possible), list(possible.values()), k=rng.randint(1, 7))))
+    burst = rng.uniform(0, ACTIVE_S / 2) if rng.random() < 0.4 else None
     events = []
     for what in chosen:
         for _ in range(rng.choice((1, 1, 2, 3))):
-            start = rng.uniform(0, ACTIVE_S)
-            events.append(Event(start, what, start + rng.choice((5.0, 20.0, 60.0))))
+            start = ACTIVE_S * rng.random() ** EARLY if burst is None else burst + rng.uniform(0, BURST_S)
+            events.append(Event(start, what, start + rng.choice((5.0, 20.0, 60.0, 120.0))))
     return events
 
 

@@ -4,18 +4,30 @@ It enforces what the real one does (compare and swap, immutable records, the fen
 more: what must hold beyond that is the operator's to keep and `properties` to check.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from modelrelease.domain.decision import Decision
-from modelrelease.domain.exposure import FULL_PERMILLE, REST, Exposure
+from modelrelease.domain.exposure import REST
 from modelrelease.domain.plan import Plan
 from modelrelease.domain.record import Head, Record, record_name
-from modelrelease.domain.release import Fault, Observed, Progress
-from modelrelease.domain.traffic import Acceptance, Arm, RouteView, RuleView, Target, Traffic
+from modelrelease.domain.release import Fault, Progress
+from modelrelease.domain.traffic import Acceptance, RouteView, RuleView, Target, Traffic
 from modelrelease.domain.unit import Unit, UnitRef
-from modelrelease.engine.actions import Intention, Step
+from modelrelease.engine.actions import Intention
 from tests.engine.builders import NAME, NAMESPACE, UID
+from tests.engine.log import (
+    Accepted,
+    Content,
+    Edited,
+    Entry,
+    FinalizerWrite,
+    Happened,
+    RecordWrite,
+    RouteGone,
+    RouteWrite,
+    Said,
+    StatusWrite,
+)
 
 
 class ApiError(Exception):
@@ -30,29 +42,6 @@ class Denied(ApiError):
     """The writer does not hold the Lease."""
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a route sends where: the arms of each rule by segment, in order, and whether all weights are written."""
-
-    rules: tuple[tuple[str, tuple[Arm, ...]], ...]
-    explicit: bool = True
-
-    def share(self, revision: str, segments: tuple[str, ...]) -> Exposure:
-        """The share of a revision in each declared segment (served by the rest's rule where it has none of its own)."""
-        rules = dict(self.rules)
-        return Exposure(
-            tuple(
-                (segment, sum(arm.permille for arm in rules.get(segment, rules[REST]) if arm.revision == revision))
-                for segment in (*segments, REST)
-            )
-        )
-
-    @property
-    def revisions(self) -> set[str | None]:
-        """Who is named."""
-        return {arm.revision for _, arms in self.rules for arm in arms}
-
-
 @dataclass(slots=True)
 class Route:
     """One route as stored."""
@@ -65,7 +54,7 @@ class Route:
     refused: bool = False
     stopped: str | None = None
     record: str | None = None
-    touched: int = 0
+    others: int = 0
 
     def view(self) -> RouteView:
         """The route as a router would show it to the engine."""
@@ -110,95 +99,6 @@ class Stored:
     exists: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the log: when, who."""
-
-    at: float
-    actor: str
-
-
-@dataclass(frozen=True, slots=True)
-class RouteWrite(Entry):
-    """A route was written, by the operator (with its intention) or by somebody else (without)."""
-
-    route: str
-    before: Content | None
-    after: Content
-    intention: Intention | None = None
-    conditioned: bool = False
-    stopped: str | None = None
-    record: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RecordWrite(Entry):
-    """A record was created."""
-
-    record: Record
-
-
-@dataclass(frozen=True, slots=True)
-class StatusWrite(Entry):
-    """The status was written (by the operator) or wiped (by somebody else)."""
-
-    progress: Progress
-
-
-@dataclass(frozen=True, slots=True)
-class FinalizerWrite(Entry):
-    """The finalizer was added or removed."""
-
-    present: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted(Entry):
-    """The gateway accepted a route's generation, with this content."""
-
-    route: str
-    content: Content
-
-
-@dataclass(frozen=True, slots=True)
-class Said(Entry):
-    """A person made a decision."""
-
-    decision: Decision
-
-
-@dataclass(frozen=True, slots=True)
-class Edited(Entry):
-    """The spec was changed."""
-
-    unit: Unit
-    plan: Plan
-    faults: tuple[Fault, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Happened(Entry):
-    """A fault fired, or something else happened in the world."""
-
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Decided(Entry):
-    """The engine gave a step with actions; what it was given is kept, so that a raise can be judged by it."""
-
-    progress: Progress
-    observed: Observed
-    step: Step
-
-
-@dataclass(frozen=True, slots=True)
-class Looked(Entry):
-    """A look that no fault disturbed, with evidence against a unit in traffic."""
-
-    bad: str
-
-
 class Store:
     """The objects, and the log of every write."""
 
@@ -212,6 +112,7 @@ class Store:
         self.holder = ""
         self.log: list[Entry] = []
         self._version = 100
+        self._hashed: tuple[Record | None, Head] = (None, Head())
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -221,7 +122,10 @@ class Store:
     @property
     def head(self) -> Head:
         """The newest record's number and hash."""
-        return next(reversed(self.records.values())).head if self.records else Head()
+        newest = next(reversed(self.records.values()), None)
+        if newest is not None and newest is not self._hashed[0]:
+            self._hashed = (newest, newest.head)
+        return self._hashed[1]
 
     def happened(self, what: str, actor: str = "world") -> None:
         """Note a fault or an event."""
@@ -264,12 +168,21 @@ class Store:
         self.log.append(RecordWrite(self.now, actor, record))
 
     def write_route(
-        self, actor: str, name: str, content: Content, target: Target, *, intention: Intention, version: int | None
+        self,
+        actor: str,
+        name: str,
+        content: Content,
+        target: Target,
+        *,
+        intention: Intention,
+        version: int | None,
+        others: int | None = None,
     ) -> int:
-        """Write a route as holder of the Lease, with `version` only if the route is at it. Creates a missing one."""
-        if actor != self.holder:
-            self.happened("fenced", actor)
-            raise Denied(actor)
+        """Write a route as holder of the Lease, with `version` only if the route is at it. Creates a missing one.
+
+        `others` is for a writer that sends the whole route: what it says of the fields that are not ours.
+        """
+        self.fence(actor)
         route = self.routes.get(name)
         if version is not None and version != (route.version if route else 0):
             raise Conflict("route")
@@ -279,6 +192,8 @@ class Store:
         route.record = target.record or route.record
         if target.stopped is not None:
             route.stopped = target.stopped or None
+        framed = others in (None, route.others)
+        route.others = route.others if others is None else others
         self._put(route, content)
         self.log.append(
             RouteWrite(
@@ -291,31 +206,39 @@ class Store:
                 version is not None,
                 target.stopped,
                 target.record,
+                framed,
             )
         )
         return route.version
 
+    def fence(self, actor: str) -> None:
+        """Admission: routes are written by the holder of the Lease only."""
+        if actor != self.holder:
+            self.happened("fenced", actor)
+            raise Denied(actor)
+
     def delete_route(self, actor: str, name: str) -> None:
         """Delete a route."""
-        self.routes.pop(name, None)
+        if self.routes.pop(name, None) is not None:
+            self.log.append(RouteGone(self.now, actor, name))
 
     # ---- everybody else's
 
-    def foreign_route(self, name: str, content: Content | None) -> None:
-        """Somebody else changes a route's weights, or something that is not ours (None)."""
+    def foreign_route(self, name: str, content: Content) -> None:
+        """Somebody else changes a route's weights, or makes the route."""
         route = self.routes.get(name)
         if route is None:
-            assert content is not None
             self.routes[name] = Route(name, content, self.version())
             self.log.append(RouteWrite(self.now, "stranger", name, None, content))
-            return
-        if content is None:
-            route.version, route.touched = self.version(), route.touched + 1
-            self.happened("foreign touch", "stranger")
             return
         before = route.content
         self._put(route, content)
         self.log.append(RouteWrite(self.now, "stranger", name, before, content))
+
+    def touch(self, name: str) -> None:
+        """Somebody else changes what is not ours on a route."""
+        route = self.routes[name]
+        route.version, route.others = self.version(), route.others + 1
 
     def accept(self, name: str) -> None:
         """The gateway reports on a route's present generation."""
@@ -354,18 +277,3 @@ class Store:
         if route.content != content or route.generation == 0:
             route.generation += 1
         route.content, route.version = content, self.version()
-
-
-def content_of(target: Target, segments: tuple[str, ...]) -> Content:
-    """The content that a target asks for."""
-    base = target.base
-    if target.other is None:
-        return Content(((REST, (Arm(base.revision, base.backend, FULL_PERMILLE),)),))
-    return Content(tuple((segment, tuple(_arms(target, segment))) for segment in (*segments, REST)))
-
-
-def _arms(target: Target, segment: str) -> Iterator[Arm]:
-    assert target.other is not None
-    share = target.exposure.of(segment)
-    yield Arm(target.base.revision, target.base.backend, FULL_PERMILLE - share)
-    yield Arm(target.other.revision, target.other.backend, share)

@@ -269,6 +269,25 @@ def test_lost_while_traffic_is_on_the_safe_backend_it_stays_there():
     assert saved(step).stable == A and saved(step).diverted == safe and writes(step) == []
 
 
+@pytest.mark.parametrize("last", [RecordKind.STARTED, RecordKind.RETRIED])
+def test_a_retry_said_before_a_stop_of_which_only_the_mark_is_left_does_not_undo_it(last):
+    """Found by the world: the status, which knew that the Retry was used up, was lost with the stop."""
+    retry = gen_decision(Action.RETRY)
+    marked = gen_route(Target(A, B, ZERO), stopped=B.digest)
+    step = recovering(marked, history={A.digest: ADOPTED, B.digest: last}, decisions=(retry,))
+    following = decide(saved(step), gen_route(Target(A), stopped=B.digest), decisions=(retry,))
+    assert following.progress.candidate is None
+    again = (retry, gen_decision(Action.RETRY, 2))
+    assert saved(decide(saved(step), gen_route(Target(A), stopped=B.digest), decisions=again)).candidate == B
+
+
+def test_a_retry_said_after_a_recorded_stop_outlives_a_lost_status():
+    retry = gen_decision(Action.RETRY)
+    marked = gen_route(Target(A, B, ZERO), stopped=B.digest)
+    step = recovering(marked, history={A.digest: ADOPTED, B.digest: RecordKind.REVERTED}, decisions=(retry,))
+    assert saved(decide(saved(step), gen_route(Target(A), stopped=B.digest), decisions=(retry,))).candidate == B
+
+
 def test_a_pause_survives_a_lost_status():
     pause = gen_decision(Action.PAUSE)
     step = recovering(gen_route(Target(A)), history={A.digest: ADOPTED}, decisions=(pause,), used=(pause.uid,))

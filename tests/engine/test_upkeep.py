@@ -3,7 +3,8 @@
 import pytest
 
 from modelrelease.domain.decision import Action
-from modelrelease.domain.exposure import uniform
+from modelrelease.domain.evidence import SplitCount
+from modelrelease.domain.exposure import REST, uniform
 from modelrelease.domain.plan import OnDrift
 from modelrelease.domain.record import RecordKind
 from modelrelease.domain.release import State
@@ -11,6 +12,7 @@ from modelrelease.domain.traffic import Target
 from modelrelease.engine.actions import Intention
 from modelrelease.engine.planner import KEPT_HANDLED
 from tests.engine.builders import (
+    NOW,
     SAFE,
     SEGMENT,
     UNIT_A,
@@ -19,15 +21,17 @@ from tests.engine.builders import (
     B,
     C,
     as_progress,
+    at,
     gen_arms,
     gen_decision,
     gen_plan,
     gen_progress,
     gen_release,
     gen_route,
+    gen_verdict,
     gone,
 )
-from tests.engine.steps import decide, lowered, order, reasons, records, saved, writes
+from tests.engine.steps import decide, lowered, order, raises, reasons, records, saved, writes
 
 AT_REST = gen_release(UNIT_A)
 FOREIGN = [gen_arms((A, 700), (None, 300)), gen_arms((A, 700), (C, 300)), gen_arms((A, 1000), (None, 0), (B, 0))]
@@ -44,10 +48,26 @@ def test_a_candidate_that_somebody_else_lowered_starts_over_and_is_not_raised_ag
 
 
 @pytest.mark.parametrize("foreign", [*FOREIGN, gen_arms((A, 990), (B, 10)), gone()])
-def test_with_the_policy_hold_a_foreign_change_holds_and_nothing_is_written(foreign):
+def test_with_the_policy_hold_a_foreign_change_holds_and_the_route_is_not_written(foreign):
     plan = gen_plan(on_drift=OnDrift.HOLD)
     step = decide(gen_progress(stage=2, plan=plan), foreign, release=gen_release(plan=plan))
-    assert step.actions == () and step.drifted and reasons(step) == ["Drifted"]
+    assert writes(step) == [] and step.drifted and reasons(step) == ["Drifted"]
+    again = decide(saved(step), foreign, release=gen_release(plan=plan))
+    assert again.actions == () and again.drifted
+
+
+def test_a_stage_begins_anew_after_a_change_that_was_held():
+    """Found by the world: the split counted what came at somebody else's share, and held the stage for ever."""
+    plan = gen_plan(on_drift=OnDrift.HOLD)
+    release, counted = gen_release(plan=plan), (SplitCount(REST, 500, 9500),)
+    held = saved(decide(gen_progress(stage=2, plan=plan), gen_arms((A, 1000), (B, 0)), release=release, split=counted))
+    assert (held.stage, held.stage_since) == (2, None)
+    restored = saved(decide(held, release=release, split=counted))
+    assert (restored.state, restored.stage, restored.stage_since) == (State.OBSERVING, 2, NOW)
+    young = decide(restored, release=release, now=at(30), verdicts=(gen_verdict(when=at(30)),))
+    assert "MinimumDuration" in reasons(young)
+    later = decide(restored, release=release, now=at(60), verdicts=(gen_verdict(when=at(60)),))
+    assert raises(later)
 
 
 @pytest.mark.parametrize("state", [State.SETTLED, State.STOPPED])
@@ -61,13 +81,14 @@ def test_at_rest_a_foreign_change_is_undone_in_favour_of_stable(state, foreign):
 def test_a_route_in_the_hands_of_an_older_release_is_left_alone():
     for state in (State.SETTLED, State.OBSERVING):
         step = decide(gen_progress(state), FOREIGN[0], conflict="held by other")
-        assert step.actions == () and reasons(step) == ["RouteConflict"]
+        assert writes(step) == [] and reasons(step) == ["RouteConflict"]
+        assert step.progress.stage_since is None
 
 
 @pytest.mark.parametrize("state", [State.OBSERVING, State.SETTLED, State.WATCHING, State.STOPPED])
 def test_an_adopted_route_that_was_deleted_is_shown_and_waited_for(state):
     step = decide(gen_progress(state), gone(), release=AT_REST if state is State.SETTLED else None)
-    assert step.actions == () and "gone" in step.drifted
+    assert writes(step) == [] and "gone" in step.drifted
 
 
 @pytest.mark.parametrize("state", [State.SETTLED, State.WATCHING, State.STOPPED])

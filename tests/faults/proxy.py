@@ -34,6 +34,9 @@ class Fault(StrEnum):
     HANG = "hang"
     RESET = "connection reset"
     LOST_REPLY = "reply lost"
+    HELD = "held up on the way, until `let_go` is set"
+    DROPPED_WATCH = "watch dropped"
+    SWALLOWED = "event of a half-open watch swallowed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Call:
     method: str
     path: str
     number: int
+    watch: bool = False
 
     @property
     def resource(self) -> str:
@@ -60,7 +64,10 @@ Rule = Callable[[Call], Fault]
 
 @dataclass
 class FaultProxy:
-    """Runs in a thread of its own. `kill` is called for the crash faults, at exactly that moment."""
+    """Runs in a thread of its own. `kill` is called for the crash faults, at exactly that moment.
+
+    `let_go` ends what HELD calls wait for.
+    """
 
     api_url: str
     ca_file: Path
@@ -68,6 +75,7 @@ class FaultProxy:
     rule: Rule = lambda call: Fault.NONE
     calls: list[Call] = field(default_factory=list)
     fired: list[tuple[Fault, Call]] = field(default_factory=list)
+    let_go: threading.Event = field(default_factory=threading.Event)
     port: int = 0
 
     def __enter__(self) -> Self:
@@ -81,6 +89,18 @@ class FaultProxy:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
 
+    def drop_watches(self) -> int:
+        """Break the connection of every watch that is open; how many there were."""
+        watches = list(self._watches.values())
+        for request, call in watches:
+            self.fired.append((Fault.DROPPED_WATCH, call))
+            self._loop.call_soon_threadsafe(_drop, request)
+        return len(watches)
+
+    def silence_watches(self) -> None:
+        """Let nothing more through the watches that are open now, as when the other end went away without a word."""
+        self._silent.update(self._watches)
+
     def kubeconfig(self, original: Path, to: Path) -> Path:
         """The same kubeconfig, with this proxy as its server."""
         content = yaml.safe_load(original.read_text())
@@ -91,6 +111,8 @@ class FaultProxy:
 
     async def _run(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._watches: dict[int, tuple[web.Request, Call]] = {}
+        self._silent: set[int] = set()
         context = ssl.create_default_context(cafile=str(self.ca_file))
         connector = aiohttp.TCPConnector(ssl=context, limit=0)
         timeout = aiohttp.ClientTimeout(total=None)
@@ -109,7 +131,7 @@ class FaultProxy:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         mutating = request.method in MUTATING and "/leases" not in request.path
         number = 1 + sum(1 for call in self.calls if call.number) if mutating else 0
-        call = Call(request.method, request.path, number)
+        call = Call(request.method, request.path, number, "watch" in request.query)
         self.calls.append(call)
         fault = Fault.NONE if "/leases" in request.path else self.rule(call)
         if fault is not Fault.NONE:
@@ -126,9 +148,11 @@ class FaultProxy:
             case Fault.RESET:
                 _drop(request)
                 return web.Response(status=500)
-        return await self._forward(request, fault)
+            case Fault.HELD:
+                await asyncio.to_thread(self.let_go.wait, 60)
+        return await self._forward(request, call, fault)
 
-    async def _forward(self, request: web.Request, fault: Fault) -> web.StreamResponse:
+    async def _forward(self, request: web.Request, call: Call, fault: Fault) -> web.StreamResponse:
         headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "content-length")}
         url = f"{self.api_url}{request.raw_path}"
         try:
@@ -143,23 +167,39 @@ class FaultProxy:
                     await answer.read()
                     _drop(request)
                     return web.Response(status=500)
-                return await self._pass_on(request, answer, fault)
+                if call.watch:
+                    return await self._pass_on_watch(request, call, answer)
+                return await self._pass_on(answer, fault)
         except aiohttp.ClientError:
             return _status(502)
 
-    async def _pass_on(self, request: web.Request, answer: aiohttp.ClientResponse, fault: Fault) -> web.StreamResponse:
-        skipped = ("transfer-encoding", "content-length", "connection")
-        headers = {k: v for k, v in answer.headers.items() if k.lower() not in skipped}
-        if "watch" not in request.query:
-            body = await answer.read()
-            if fault is Fault.AFTER_REPLY:
-                self._loop.call_later(0.005, self.kill)
-            return web.Response(status=answer.status, body=body, headers=headers)
-        reply = web.StreamResponse(status=answer.status, headers=headers)
+    async def _pass_on(self, answer: aiohttp.ClientResponse, fault: Fault) -> web.StreamResponse:
+        body = await answer.read()
+        if fault is Fault.AFTER_REPLY:
+            self._loop.call_later(0.005, self.kill)
+        return web.Response(status=answer.status, body=body, headers=_headers(answer))
+
+    async def _pass_on_watch(
+        self, request: web.Request, call: Call, answer: aiohttp.ClientResponse
+    ) -> web.StreamResponse:
+        reply = web.StreamResponse(status=answer.status, headers=_headers(answer))
         await reply.prepare(request)
-        async for piece in answer.content.iter_any():
-            await reply.write(piece)
+        self._watches[id(request)] = request, call
+        try:
+            async for piece in answer.content.iter_any():
+                if id(request) in self._silent:
+                    self.fired.append((Fault.SWALLOWED, call))
+                else:
+                    await reply.write(piece)
+        finally:
+            del self._watches[id(request)]
+            self._silent.discard(id(request))
         return reply
+
+
+def _headers(answer: aiohttp.ClientResponse) -> dict[str, str]:
+    skipped = ("transfer-encoding", "content-length", "connection")
+    return {k: v for k, v in answer.headers.items() if k.lower() not in skipped}
 
 
 def _status(code: int) -> web.Response:

@@ -11,8 +11,11 @@ from typing import Any
 import promql_parser as ast
 
 from modelrelease.domain.gate import Absolute, AgainstStable, Gate, Matcher, MatchOp, Quantile, Ratio, Rule, Series
+from modelrelease.metrics import joining
 from modelrelease.metrics.answers import Answer, Failed, RawSeries, Samples
 from modelrelease.metrics.subscription import Place, Subscription
+
+_JOINED = re.compile(rf'label_replace\((.*?), "{joining.LABEL}", "\d+", "", ""\)(?: or |$)', re.DOTALL)
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 """When rollouts in these tests begin."""
@@ -79,24 +82,39 @@ class MemoryPrometheus:
         failed = self.fail(promql)
         if failed is not None:
             return failed
+        parts = _JOINED.findall(promql)
+        return self._together([self._one(part, at) for part in parts]) if parts else self._one(promql, at)
+
+    def _together(self, answers: list[Answer]) -> Answer:
+        failed = [answer for answer in answers if isinstance(answer, Failed)]
+        found = [answer for answer in answers if isinstance(answer, Samples)]
+        marked = (
+            RawSeries({**one.labels, joining.LABEL: str(index)}, one.points)
+            for index, answer in enumerate(found)
+            for one in answer.series
+        )
+        return failed[0] if failed else Samples(tuple(marked), tuple(w for answer in found for w in answer.warnings))
+
+    def _one(self, promql: str, at: datetime) -> Answer:
         if promql in self.values:
             return self.values[promql]
         node = ast.parse(promql)
-        assert isinstance(node, ast.MatrixSelector), promql
+        if not isinstance(node, ast.MatrixSelector):  # an expression, whose answer the test has not set
+            return Samples(())
         end_s, range_s = at.timestamp(), node.range.total_seconds()
         return Samples(tuple(self._range(node.vector_selector, end_s - range_s, end_s)))
 
     def _range(self, selector: Any, after_s: float, end_s: float) -> Iterable[RawSeries]:
         for key, points in self.scrapes.items():
             labels = dict(key)
-            if labels["__name__"] != selector.name or not _fits(selector, labels):
+            if labels["__name__"] != selector.name or not fits(selector, labels):
                 continue
             inside = tuple(point for point in points if after_s < point[0] <= end_s)
             if inside:
                 yield RawSeries(labels, inside)
 
 
-def _fits(selector: Any, labels: Mapping[str, str]) -> bool:
+def fits(selector: Any, labels: Mapping[str, str]) -> bool:
     for matcher in selector.matchers.matchers:
         value = labels.get(matcher.name, "")
         positive = matcher.op in (ast.MatchOp.Equal, ast.MatchOp.Re)

@@ -20,7 +20,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         server: FaultServer = self.server  # type: ignore[assignment]
-        server.requests.append((self.path, dict(self.headers), parse_qs(body)))
+        self.form = parse_qs(body)
+        server.requests.append((self.path, dict(self.headers), self.form))
         server.respond(self)
 
     do_GET = do_POST  # noqa: N815

@@ -8,12 +8,13 @@ from collections.abc import Iterable
 import pytest
 
 from modelrelease.domain.evidence import Cause, Evidence, SplitCount, Stratum, Tally
-from modelrelease.domain.gate import Cost, Gate, Matcher, MatchOp, Mean, Series
+from modelrelease.domain.gate import Cost, Gate, Matcher, MatchOp, Mean, Ratio, Series
 from modelrelease.metrics.answers import Failed
 from modelrelease.metrics.collector import Collector
 from modelrelease.metrics.source import SourceSettings
 from modelrelease.metrics.subscription import Tick
 from tests.metrics.builders import (
+    AGAINST,
     BY_SERVICE,
     START_S,
     MemoryPrometheus,
@@ -347,6 +348,45 @@ async def test_cost_or_score_that_is_not_exposed_is_missing_and_not_zero(kind: t
     assert cause_of(evidence) is Cause.MISSING
     assert evidence.problem is not None
     assert "cost_total" in evidence.problem.message
+
+
+def counted_apart(prometheus: MemoryPrometheus, at_s: float, service: str, done: float, failed: float | None) -> None:
+    prometheus.put("done", START_S + at_s, done, namespace="shop", service=service)
+    if failed is not None:
+        prometheus.put("failed", START_S + at_s, failed, namespace="shop", service=service)
+
+
+async def test_good_and_bad_events_that_are_counted_apart_add_up() -> None:
+    prometheus = MemoryPrometheus()
+    for at_s, done, failed in ((-8, 100, 10), (-3, 100, 10), (2, 190, 20)):
+        for service in ("chat-v1", "chat-v2"):
+            counted_apart(prometheus, at_s, service, done, failed)
+    collector = Collector(SETTINGS, prometheus)
+    gate = Gate("errors", Ratio(Series("failed"), Series("done"), apart=True), AGAINST, BY_SERVICE)
+    collector.subscribe(subscription(gate, requests=gate, stage_since=after(-4)))
+    tick = await one(collector, 3)
+    assert tick.evidence[0].problem is None
+    assert sums(tick.evidence[0].strata) == (Tally(100, 10), Tally(100, 10))
+    assert tick.samples == 100
+
+
+@pytest.mark.parametrize(("sparse", "cause"), [(True, None), (False, Cause.MISSING)])
+async def test_a_counter_of_bad_events_that_is_absent_is_zero_only_where_the_template_says_so(
+    sparse: bool, cause: Cause | None
+) -> None:
+    prometheus = MemoryPrometheus()
+    for at_s, done in ((-8, 100), (-3, 100), (2, 190)):
+        for service in ("chat-v1", "chat-v2"):
+            counted_apart(prometheus, at_s, service, done, None)
+    collector = Collector(SETTINGS, prometheus)
+    gate = Gate("errors", Ratio(Series("failed"), Series("done"), sparse=sparse), AGAINST, BY_SERVICE)
+    collector.subscribe(subscription(gate))
+    assert cause_of((await one(collector, 3)).evidence[0]) is cause
+    counted_apart(prometheus, 7, "chat-v1", 280, None)
+    counted_apart(prometheus, 7, "chat-v2", 280, 4)
+    evidence = (await one(collector, 8)).evidence[0]
+    assert cause_of(evidence) is None
+    assert sums(evidence.strata)[0].bad == 4
 
 
 async def test_history_that_is_too_long_for_one_collection_is_read_in_several() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelrelease.domain.gate import Matcher, MatchOp, Series, Value
+from modelrelease.domain.gate import Gate, Matcher, MatchOp, Ratio, Series, Value
 from modelrelease.metrics import arm_regex, batch, compose, promql
 from modelrelease.metrics.promql import TemplateError
 from tests.metrics.builders import BY_SERVICE, ratio_gate
@@ -181,3 +181,29 @@ def test_a_gate_that_cannot_tell_arms_apart_is_refused() -> None:
         compose.check(ratio_gate(arm=(Matcher("__name__", MatchOp.EQUAL, "${service}"),)))
     with pytest.raises(TemplateError, match="not a metric name"):
         compose.check(ratio_gate(metric="a{}"))
+
+
+ROUTED = {"namespace": "shop", "route": "chat", "serviceNamespace": "shop", "port": "8080"}
+BY_CANARY = (Matcher("ingress", MatchOp.EQUAL, "${route}"), Matcher("canary", MatchOp.EQUAL, "${canary}"))
+
+
+def test_the_canary_of_ingress_nginx_is_named_on_one_arm_and_empty_on_the_other() -> None:
+    candidate, stable = compose.arms({**ROUTED, "service": "chat-v2"}, {**ROUTED, "service": "chat-v1"})
+    texts = [str(compose.select(Series("a"), BY_CANARY, values)) for values in (candidate, stable)]
+    assert texts == ['a{ingress="chat",canary="shop-chat-v2-8080"}', 'a{ingress="chat",canary=""}']
+    (alone,) = compose.arms({**ROUTED, "service": "chat-v2"}, {})
+    assert alone == candidate
+
+
+def test_a_candidate_whose_canary_is_not_known_is_refused_because_it_would_read_stables_series() -> None:
+    (candidate, _) = compose.arms({**ROUTED, "service": "chat-v2", "port": ""}, {**ROUTED, "service": "chat-v1"})
+    with pytest.raises(TemplateError, match=r"\$\{canary\} has no value"):
+        compose.select(Series("a"), BY_CANARY, candidate)
+
+
+def test_events_that_are_counted_apart_are_bad_and_part_of_all() -> None:
+    gate = ratio_gate()
+    apart = Gate("g", Ratio(Series("failed"), Series("done"), apart=True), gate.rule, gate.arm)
+    parts = [(part.name, series.name) for part, series in compose.parts(apart)]
+    assert parts == [("TOTAL", "done"), ("TOTAL", "failed"), ("BAD", "failed")]
+    assert [series.name for _, series in compose.denominator(apart)] == ["done", "failed"]

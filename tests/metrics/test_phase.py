@@ -46,6 +46,16 @@ def test_a_collection_between_scrapes_teaches_nothing() -> None:
 PACE = Pace(tick_s=5, scrape_interval_s=15)
 
 
+def test_trackers_that_began_at_different_times_read_the_same_window_soon() -> None:
+    states = [[990.0 + late_s, 990.0 + late_s] for late_s in (0, 1.5, 4, 9.9, 14)]
+    found = []
+    for now_s in range(1005, 1060, 5):
+        windows = [window(cursor_s, deep_s, 600, now_s=now_s, pace=PACE) for cursor_s, deep_s in states]
+        states = [[now_s, now_s if one.deep else deep_s] for one, (_, deep_s) in zip(windows, states, strict=True)]
+        found.append(len(set(windows)))
+    assert found[3:] == [1] * len(found[3:])
+
+
 def test_a_live_window_reaches_from_what_was_read_to_now() -> None:
     for late_s in (0.1, 5, 6, 60, 400):
         found = window(1000.0, 1000.0, 600, now_s=1000.0 + late_s, pace=PACE)
@@ -64,7 +74,7 @@ def test_once_in_a_scrape_interval_a_window_reaches_all_that_can_be_late() -> No
             deep_s = found.at_s
         deep.append(found.deep)
         cursor_s = found.at_s
-    assert deep == [False, False, True, False, False, True, False]
+    assert deep == [True, False, False, True, False, False, True]
     assert window(0, 0, 600, now_s=1, pace=Pace(tick_s=1, scrape_interval_s=1)).deep
 
 

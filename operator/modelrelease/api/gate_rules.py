@@ -21,12 +21,12 @@ from modelrelease.domain.gate import (
 from modelrelease.domain.release import Fault
 
 INVALID_GATE = "InvalidGate"
-_PER_SEGMENT = ("${segment}", "${rule}", "${ruleIndex}")
+_TELLS_SEGMENTS_APART = ("${segment}", "${rule}", "${ruleIndex}")
 
 
 def rule_faults(gate: Gate, path: str) -> Iterator[Fault]:
     """What is wrong with the gate at `path` as a pair of metric and rule."""
-    for field, message in (*_bounds(gate.metric, gate.rule), *_scope(gate)):
+    for field, message in (*_bounds(gate.metric, gate.rule), *_scope(gate), *_warm_up(gate)):
         yield fault(f"{path}.{field}", message, INVALID_GATE)
 
 
@@ -68,6 +68,22 @@ def _share_difference(rule: AgainstStable, why: str) -> Iterator[tuple[str, str]
 
 
 def _scope(gate: Gate) -> Iterator[tuple[str, str]]:
-    metric = gate.metric
-    if isinstance(metric, Value) and gate.scope is Scope.SEGMENT and not any(p in metric.query for p in _PER_SEGMENT):
-        yield "scope", f"the template's query is the same for each segment; use one of {', '.join(_PER_SEGMENT)} in it"
+    if gate.scope is not Scope.SEGMENT:
+        return
+    if isinstance(gate.metric, Value):
+        yield (
+            "scope",
+            "a value metric is one figure for all traffic, so it cannot be judged per segment; write scope: Whole, or "
+            "use a template with a ratio, quantile, mean or cost",
+        )
+    elif not any(placeholder in matcher.value for matcher in gate.arm for placeholder in _TELLS_SEGMENTS_APART):
+        yield (
+            "scope",
+            f"nothing in the arm of template {gate.template} tells segments apart, so there is no verdict for any of "
+            f"them; write scope: Whole, or use a template whose arm has one of {', '.join(_TELLS_SEGMENTS_APART)}",
+        )
+
+
+def _warm_up(gate: Gate) -> Iterator[tuple[str, str]]:
+    if isinstance(gate.metric, Value) and gate.warm_up_s:
+        yield "warmUp", "a value metric is judged sample by sample, from the first on; remove warmUp"

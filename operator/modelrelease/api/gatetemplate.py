@@ -5,7 +5,6 @@ queries of many releases can become one. Rejected: PromQL with text substitution
 matcher and start another.
 """
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -15,10 +14,21 @@ from pydantic import ConfigDict, Field, ValidationError
 from modelrelease.api.base import DecimalText, Matches, SpecModel, StatusModel, atomic, rule, rules
 from modelrelease.api.faults import fault, faults_of
 from modelrelease.api.quantities import DECIMAL_PATTERN
+from modelrelease.api.query_faults import query_faults
 from modelrelease.domain.gate import Cost, Kind, Matcher, MatchOp, Mean, Metric, Quantile, Ratio, Series, Value
 from modelrelease.domain.release import Fault
 
-ARM_PLACEHOLDERS = ("service", "serviceNamespace", "port", "backendIndex", "revision", "version", "digest", "model")
+ARM_PLACEHOLDERS = (
+    "service",
+    "serviceNamespace",
+    "port",
+    "backendIndex",
+    "canary",
+    "revision",
+    "version",
+    "digest",
+    "model",
+)
 """What differs between candidate and stable."""
 
 PLACEHOLDERS = ("namespace", "release", "route", "rule", "ruleIndex", "segment", *ARM_PLACEHOLDERS)
@@ -26,12 +36,16 @@ PLACEHOLDERS = ("namespace", "release", "route", "rule", "ruleIndex", "segment",
 
 _LISTED = ", ".join(f"${{{name}}}" for name in PLACEHOLDERS)
 _LISTED_ARM = ", ".join(f"${{{name}}}" for name in ARM_PLACEHOLDERS)
-_PLACEHOLDER = re.compile(r"\$\{([^}]*)\}?")
+PER_RULE = ("rule", "ruleIndex", "segment", "backendIndex")
+"""What differs between the rules of a route, so that a value, which is one figure for all, cannot have it."""
+
+_FOR_VALUES = tuple(name for name in PLACEHOLDERS if name not in PER_RULE)
+_LISTED_FOR_VALUES = ", ".join(f"${{{name}}}" for name in _FOR_VALUES)
 
 
-def _known(subject: str) -> str:
+def _known(subject: str, names: tuple[str, ...]) -> str:
     """CEL: no `${` is left in `subject` once the known placeholders are taken out."""
-    stripped = subject + "".join(f".replace('${{{name}}}', '')" for name in PLACEHOLDERS)
+    stripped = subject + "".join(f".replace('${{{name}}}', '')" for name in names)
     return f"!{stripped}.contains('${{')"
 
 
@@ -75,7 +89,11 @@ class MatcherSpec(SpecModel):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            rule(_known("self.value"), f"there is no such placeholder; the known ones are {_LISTED}", field=".value")
+            rule(
+                _known("self.value", PLACEHOLDERS),
+                f"there is no such placeholder; the known ones are {_LISTED}",
+                field=".value",
+            )
         )
     )
 
@@ -96,11 +114,36 @@ class SeriesSpec(SpecModel):
     matchers: Matchers = Field([], description="Matchers that pick the series, such as code Regex 5.. for errors.")
 
 
+class Absent(StrEnum):
+    """What it means that a server shows no series of bad events."""
+
+    MISSING = "Missing"
+    ZERO = "Zero"
+
+
 class RatioSpec(SpecModel):
     """Bad events over all events, both counters."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.total) != has(self.good)",
+                "write either total, a counter of all events, or good, a counter of those that are not bad; one of "
+                "the two",
+            )
+        )
+    )
+
     bad: SeriesSpec = Field(description="Counter of bad events.")
-    total: SeriesSpec = Field(description="Counter of all events, the bad ones included.")
+    total: SeriesSpec | None = Field(None, description="Counter of all events, the bad ones included.")
+    good: SeriesSpec | None = Field(
+        None, description="Instead of total, where a server counts good and bad events apart: all events are both."
+    )
+    absent_bad: Absent = Field(
+        Absent.MISSING,
+        description="What no series of bad at all means. Missing (the default): a fault, because a misspelled name "
+        "must not look like no errors. Zero: none yet, for servers that show the counter from its first event on.",
+    )
 
 
 class QuantileSpec(SpecModel):
@@ -152,14 +195,18 @@ class ValueSpec(SpecModel):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            rule(_known("self.query"), f"there is no such placeholder; the known ones are {_LISTED}", field=".query")
+            rule(
+                _known("self.query", _FOR_VALUES),
+                f"there is no such placeholder in a value; the known ones are {_LISTED_FOR_VALUES}",
+                field=".query",
+            )
         )
     )
 
     query: Annotated[str, Field(min_length=1, max_length=4096)] = Field(
         description="PromQL that returns exactly one sample. It is parsed, and the namespace of the release is forced "
         "into "
-        f"each selector. Only gates with max or min may use it. Placeholders inside label values: {_LISTED}."
+        f"each selector. Only gates with max or min may use it. Placeholders inside label values: {_LISTED_FOR_VALUES}."
     )
 
 
@@ -241,54 +288,46 @@ class Template:
 
 
 def template_of(spec: object, name: str) -> Template | tuple[Fault, ...]:
-    """Read the spec of a (Cluster)GateTemplate called `name`; faults where the API server's rules would refuse it."""
+    """Read the spec of a (Cluster)GateTemplate called `name`; faults where no query could be made from it."""
     try:
         parsed = GateTemplateSpec.model_validate(spec)
     except ValidationError as error:
         return faults_of(error, f"GateTemplate {name}: spec")
-    faults = tuple(_faults(parsed, name))
-    if faults:
-        return faults
-    return Template(_metric(parsed), tuple(map(_matcher, parsed.arm or ())), parsed.kind)
-
-
-def unknown_placeholders(text: str) -> tuple[str, ...]:
-    """What stands in `${}` in `text` and is no placeholder."""
-    return tuple(name for name in _PLACEHOLDER.findall(text) if name not in PLACEHOLDERS)
-
-
-def _faults(spec: GateTemplateSpec, name: str) -> list[Fault]:
     where = f"GateTemplate {name}: spec"
+    if (unclear := _unclear(parsed, where)) is not None:
+        return (unclear,)
+    template = Template(_metric(parsed), tuple(map(_matcher, parsed.arm or ())), parsed.kind)
+    return (*_arm_faults(parsed, where), *query_faults(template.metric, template.arm, where)) or template
+
+
+def _unclear(spec: GateTemplateSpec, where: str) -> Fault | None:
+    """Why it cannot be told what is measured. The API server refuses it too, but not in a preset."""
     given = [kind for kind in MetricSpec.model_fields if getattr(spec.metric, kind) is not None]
     if len(given) != 1:
-        return [fault(f"{where}.metric", "write exactly one of ratio, quantile, mean, cost and value")]
-    faults = [
-        fault(where, f"${{{placeholder}}} is no placeholder; the known ones are {_LISTED}")
-        for text in _texts(spec)
-        for placeholder in unknown_placeholders(text)
-    ]
-    arm_texts = [matcher.value for matcher in spec.arm or ()]
-    if spec.metric.value is None and not any(f"${{{name}}}" in text for text in arm_texts for name in ARM_PLACEHOLDERS):
+        return fault(f"{where}.metric", "write exactly one of ratio, quantile, mean, cost and value")
+    ratio = spec.metric.ratio
+    if ratio is not None and (ratio.total is None) == (ratio.good is None):
+        return fault(f"{where}.metric.ratio", "write either total or good; one of the two")
+    return None
+
+
+def _arm_faults(spec: GateTemplateSpec, where: str) -> list[Fault]:
+    faults = []
+    texts = [matcher.value for matcher in spec.arm or ()]
+    if spec.metric.value is None and not any(f"${{{name}}}" in text for text in texts for name in ARM_PLACEHOLDERS):
         faults.append(fault(f"{where}.arm", f"add a matcher whose value has one of {_LISTED_ARM}"))
+    if spec.metric.value is not None and spec.arm:
+        faults.append(fault(f"{where}.arm", "arm is for typed metrics; write the matchers into the query instead"))
     return faults
-
-
-def _texts(spec: GateTemplateSpec) -> list[str]:
-    metric = spec.metric
-    series = [
-        *((metric.ratio.bad, metric.ratio.total) if metric.ratio else ()),
-        *((metric.quantile.buckets,) if metric.quantile else ()),
-        *((metric.mean.sum, metric.mean.count) if metric.mean else ()),
-        *((metric.cost.cost, metric.cost.units) if metric.cost else ()),
-    ]
-    matchers = [*(spec.arm or ()), *(matcher for one in series for matcher in one.matchers)]
-    return [*(matcher.value for matcher in matchers), *([metric.value.query] if metric.value else [])]
 
 
 def _metric(spec: GateTemplateSpec) -> Metric:
     metric = spec.metric
     if metric.ratio:
-        return Ratio(_series(metric.ratio.bad), _series(metric.ratio.total))
+        ratio, total = metric.ratio, metric.ratio.total or metric.ratio.good
+        assert total is not None
+        sparse = ratio.absent_bad is Absent.ZERO
+        return Ratio(_series(ratio.bad), _series(total), apart=ratio.good is not None, sparse=sparse)
     if metric.quantile:
         return Quantile(_series(metric.quantile.buckets), metric.quantile.q, spec.unit or "s")
     if metric.mean:

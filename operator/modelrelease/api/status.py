@@ -104,12 +104,13 @@ def _stage(progress: Progress) -> dict[str, Any]:
 def _unit(ref: UnitRef | None) -> dict[str, Any] | None:
     if ref is None:
         return None
-    return {
-        "digest": ref.digest,
-        "revision": ref.revision,
-        "version": ref.version,
-        "backend": backend_to_dict(ref.backend),
-    }
+    return _present(
+        digest=ref.digest,
+        revision=ref.revision,
+        version=ref.version,
+        backend=backend_to_dict(ref.backend),
+        model=ref.model or None,
+    )
 
 
 def _intent(intent: Intent | None) -> dict[str, Any] | None:
@@ -183,7 +184,11 @@ def _progress(status: ModelReleaseStatus) -> Progress:
 
 
 def _read_unit(ref: UnitStatus | None) -> UnitRef | None:
-    return None if ref is None else UnitRef(ref.digest, ref.revision, ref.version, _read_backend(ref.backend))
+    return (
+        None
+        if ref is None
+        else UnitRef(ref.digest, ref.revision, ref.version, _read_backend(ref.backend), ref.model or "")
+    )
 
 
 def _read_backend(backend: BackendStatus) -> Backend:

@@ -55,6 +55,7 @@ class UnitStatus(StatusModel):
     revision: Word = Field(description="Name of the ReleaseRevision; also the value of the release header.")
     version: Word = Field(description="Version of the unit.")
     backend: BackendStatus = Field(description="Where its requests go.")
+    model: Text | None = Field(None, description="Name of its model, where the unit says it.")
 
 
 class StageStatus(StatusModel):

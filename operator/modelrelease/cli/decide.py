@@ -24,14 +24,14 @@ def register(app: typer.Typer) -> None:
 
 
 def pause(
-    name: Name, reason: Reason, namespace: Namespace = "default", kubeconfig: Kubeconfig = None, output: Output = "text"
+    name: Name, reason: Reason, namespace: Namespace = "", kubeconfig: Kubeconfig = None, output: Output = "text"
 ) -> None:
     """Hold a release where it is. Stop conditions still take traffic back."""
     _decide("Pause", name, reason, namespace, kubeconfig, output)
 
 
 def resume(
-    name: Name, reason: Reason, namespace: Namespace = "default", kubeconfig: Kubeconfig = None, output: Output = "text"
+    name: Name, reason: Reason, namespace: Namespace = "", kubeconfig: Kubeconfig = None, output: Output = "text"
 ) -> None:
     """Let a paused release go on."""
     _decide("Resume", name, reason, namespace, kubeconfig, output)
@@ -41,7 +41,7 @@ def promote(
     name: Name,
     reason: Reason,
     stage: Stage = None,
-    namespace: Namespace = "default",
+    namespace: Namespace = "",
     kubeconfig: Kubeconfig = None,
     output: Output = "text",
 ) -> None:
@@ -50,14 +50,14 @@ def promote(
 
 
 def abort(
-    name: Name, reason: Reason, namespace: Namespace = "default", kubeconfig: Kubeconfig = None, output: Output = "text"
+    name: Name, reason: Reason, namespace: Namespace = "", kubeconfig: Kubeconfig = None, output: Output = "text"
 ) -> None:
     """Take the candidate's traffic back now. Final for this unit until somebody retries it."""
     _decide("Abort", name, reason, namespace, kubeconfig, output)
 
 
 def retry(
-    name: Name, reason: Reason, namespace: Namespace = "default", kubeconfig: Kubeconfig = None, output: Output = "text"
+    name: Name, reason: Reason, namespace: Namespace = "", kubeconfig: Kubeconfig = None, output: Output = "text"
 ) -> None:
     """Start a stopped unit again, at the first stage."""
     _decide("Retry", name, reason, namespace, kubeconfig, output)
@@ -68,7 +68,7 @@ def approve(
     role: Role,
     reason: Reason,
     stage: Stage = None,
-    namespace: Namespace = "default",
+    namespace: Namespace = "",
     kubeconfig: Kubeconfig = None,
     output: Output = "text",
 ) -> None:
@@ -80,7 +80,7 @@ def reject(
     name: Name,
     role: Role,
     reason: Reason,
-    namespace: Namespace = "default",
+    namespace: Namespace = "",
     kubeconfig: Kubeconfig = None,
     output: Output = "text",
 ) -> None:

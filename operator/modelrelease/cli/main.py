@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from modelrelease import __version__
-from modelrelease.cli import decide, digest, sandbox, show
+from modelrelease.cli import audit, backtest, decide, digest, explain, plan, presets, sandbox, show
 
 app = typer.Typer(
     name="modelrelease",
@@ -23,6 +23,11 @@ app = typer.Typer(
 decide.register(app)
 show.register(app)
 digest.register(app)
+plan.register(app)
+explain.register(app)
+backtest.register(app)
+presets.register(app)
+app.add_typer(audit.app, name="audit", help="Records: export them, sign how far they go, check them offline.")
 app.add_typer(sandbox.app, name="sandbox", help="A real local cluster on loopback, without containers.")
 
 
@@ -44,6 +49,13 @@ def run(
     credentials_dir: Annotated[Path, typer.Option(help="Folder that MetricsSource credentials are named in.")] = Path(
         "/etc/modelrelease/credentials"
     ),
+    instance: Annotated[
+        str,
+        typer.Option(
+            envvar="MODELRELEASE_INSTANCE",
+            help="What only one process at a time runs in, such as the pod's UID: its next one takes over at once.",
+        ),
+    ] = "",
     lease_duration: Annotated[
         float, typer.Option(min=1.0, help="Seconds that a silent leader keeps the Lease.")
     ] = 15.0,
@@ -73,6 +85,7 @@ def run(
         lease_namespace=namespace_of_lease,
         lease_duration_s=lease_duration,
         lease_renew_s=lease_duration / 5,
+        instance=instance,
         listen_host=host,
         listen_port=int(port),
         credentials_dir=credentials_dir,

@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 def status(
     name: Annotated[str, typer.Argument(help="Name of the ModelRelease.")],
-    namespace: Namespace = "default",
+    namespace: Namespace = "",
     kubeconfig: Kubeconfig = None,
     output: Output = "text",
 ) -> None:
@@ -31,7 +31,7 @@ def status(
 
 def history(
     name: Annotated[str, typer.Argument(help="Name of the ModelRelease.")],
-    namespace: Namespace = "default",
+    namespace: Namespace = "",
     kubeconfig: Kubeconfig = None,
     output: Output = "text",
 ) -> None:

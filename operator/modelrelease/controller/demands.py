@@ -1,11 +1,12 @@
 """Which evidence a release needs now, from where it stands: the stages' gates, the watch's gates, or nothing."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from modelrelease.controller.evidence import Demand
 from modelrelease.controller.gather import Gathered
 from modelrelease.domain.canonical import digest, short
-from modelrelease.domain.gate import Phase
+from modelrelease.domain.gate import Gate, Phase
 from modelrelease.domain.plan import Limits
 from modelrelease.domain.release import IN_TRAFFIC, Progress, State
 from modelrelease.domain.unit import UnitRef
@@ -35,13 +36,14 @@ def _stages(gathered: Gathered, progress: Progress) -> Demand | None:
     gates = tuple(gate for gate in plan.gates if Phase.STAGE in gate.phases)
     return Demand(
         key=gathered.key,
-        token=_token(candidate, plan.digest, places, since.isoformat()),
+        token=_token(candidate, [plan.digest, gathered.requests], places, since.isoformat()),
         gates=gates,
         places=places,
         since=since,
         stage_since=progress.stage_since or since,
         limits=plan.limits,
         requests=gathered.requests,
+        plan=plan,
     )
 
 
@@ -55,7 +57,7 @@ def _watch(gathered: Gathered, progress: Progress) -> Demand | None:
         return None
     return Demand(
         key=f"{gathered.key}#watch",
-        token=_token(watch.unit, digest([asdict(gate) for gate in gates]), places, watch.since.isoformat()),
+        token=_token(watch.unit, list(gates), places, watch.since.isoformat()),
         gates=gates,
         places=places,
         since=watch.since,
@@ -66,25 +68,23 @@ def _watch(gathered: Gathered, progress: Progress) -> Demand | None:
 
 
 def _places(gathered: Gathered, candidate: UnitRef, stable: UnitRef | None) -> tuple[Place, ...]:
-    model = _model(gathered)
     found = []
     for name, obj in gathered.route_objects.items():
         for place in gathered.router.places(gathered.release, name, obj, candidate=candidate, stable=stable):
             if place.candidate is None or (stable is not None and place.stable is None):
                 continue
-            ours = {**place.candidate, "model": model}
-            theirs = {**place.stable, "model": model} if place.stable else {}
+            ours = {**place.candidate, **_model(candidate)}
+            theirs = {**place.stable, **_model(stable)} if place.stable and stable else {}
             found.append(Place(segment=place.segment, candidate=ours, stable=theirs))
     return tuple(found)
 
 
-def _model(gathered: Gathered) -> str:
-    unit = gathered.release.unit
-    if unit is None:
-        return ""
-    return next((dict(part.fields).get("name", "") for name, part in unit.parts if name.value == "model"), "")
+def _model(unit: UnitRef) -> dict[str, str]:
+    return {"model": unit.model} if unit.model else {}
 
 
-def _token(unit: UnitRef, plan: str, places: tuple[Place, ...], since: str) -> str:
+def _token(unit: UnitRef, read: Sequence[Gate | str | None], places: tuple[Place, ...], since: str) -> str:
+    """Names all that decides what is read, so that a template that was edited meanwhile is read from the start."""
     where = [[place.segment, dict(place.candidate), dict(place.stable)] for place in places]
-    return short(digest([unit.revision, plan, where, since]), 20)
+    what = [asdict(one) if isinstance(one, Gate) else one for one in read]
+    return short(digest([unit.revision, what, where, since]), 20)

@@ -5,7 +5,7 @@ Services have EndpointSlices; other kinds of backend are None.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from time import monotonic
 
 from modelrelease.controller import kube
@@ -13,6 +13,7 @@ from modelrelease.controller.kube import ApiError, Kube
 from modelrelease.domain.unit import Backend
 
 SERVICE_LABEL = "kubernetes.io/service-name"
+FIRST_WAIT_S = 1.0
 
 
 class Endpoints:
@@ -23,25 +24,29 @@ class Endpoints:
         self._known: dict[tuple[str, str], tuple[float, int | None]] = {}
         self._reading: dict[tuple[str, str], asyncio.Task[None]] = {}
 
-    async def ready(self, namespace: str, backends: Iterable[Backend], *, live: bool) -> Mapping[Backend, int | None]:
+    async def ready(self, namespace: str, backends: Collection[Backend], *, live: bool) -> Mapping[Backend, int | None]:
         """Ready endpoints by backend.
 
-        What is known is given at once and refreshed in the background; with `live`, or when nothing is known yet, the
-        read is waited for.
+        What is known is given at once and refreshed in the background; with `live` the read is waited for, and for a
+        moment when nothing is known yet.
         """
-        found: dict[Backend, int | None] = {}
-        for backend in backends:
-            if backend.kind != "Service" or backend.group:
-                found[backend] = None
-                continue
-            place = (backend.namespace or namespace, backend.name)
-            known = self._known.get(place)
-            if live or known is None:
-                await self._read(place)
-            elif monotonic() - known[0] > self._fresh_s and place not in self._reading:
-                self._reading[place] = asyncio.create_task(self._read_behind(place))
-            found[backend] = self._known.get(place, (0.0, None))[1]
-        return found
+        places = {
+            backend: (backend.namespace or namespace, backend.name)
+            for backend in backends
+            if backend.kind == "Service" and not backend.group
+        }
+        await asyncio.gather(*(self._refresh(place, live=live) for place in dict.fromkeys(places.values())))
+        return {
+            backend: self._known.get(places[backend], (0.0, None))[1] if backend in places else None
+            for backend in backends
+        }
+
+    async def _refresh(self, place: tuple[str, str], *, live: bool) -> None:
+        known = self._known.get(place)
+        if live or known is None:
+            await self._read(place, timeout_s=0 if live else FIRST_WAIT_S)
+        elif monotonic() - known[0] > self._fresh_s and place not in self._reading:
+            self._reading[place] = asyncio.create_task(self._read_behind(place))
 
     async def _read_behind(self, place: tuple[str, str]) -> None:
         try:
@@ -49,10 +54,11 @@ class Endpoints:
         finally:
             self._reading.pop(place, None)
 
-    async def _read(self, place: tuple[str, str]) -> None:
+    async def _read(self, place: tuple[str, str], *, timeout_s: float = 0) -> None:
         namespace, service = place
+        selector = f"{SERVICE_LABEL}={service}"
         try:
-            slices = await self._kube.list(kube.ENDPOINT_SLICES, namespace, labelSelector=f"{SERVICE_LABEL}={service}")
+            slices = await self._kube.list(kube.ENDPOINT_SLICES, namespace, timeout_s=timeout_s, labelSelector=selector)
         except ApiError:
             self._known.setdefault(place, (monotonic(), None))
             return

@@ -5,7 +5,7 @@ collector reads the same counters again from Prometheus, from the start of the r
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -14,16 +14,17 @@ from time import monotonic
 
 import structlog
 
+from modelrelease.controller.sufficiency import Lengths
 from modelrelease.controller.telemetry import Telemetry
 from modelrelease.domain.evidence import Evidence, SplitCount
 from modelrelease.domain.gate import Gate, Scope
-from modelrelease.domain.plan import Limits
+from modelrelease.domain.plan import Limits, Plan, StageLengths
 from modelrelease.domain.verdict import Verdict
-from modelrelease.gates import judge
 from modelrelease.gates.judge import JudgeSettings
-from modelrelease.gates.state import GateState
+from modelrelease.gates.workings import MAX_PACKED, MAX_STRATA, Account, packed
 from modelrelease.metrics.client import ThreadedPrometheus, prometheus
 from modelrelease.metrics.collector import Collector
+from modelrelease.metrics.outage import Outage
 from modelrelease.metrics.source import SourceSettings
 from modelrelease.metrics.subscription import Place, Subscription, Tick
 
@@ -42,6 +43,7 @@ class Demand:
     stage_since: datetime
     limits: Limits
     requests: Gate | None
+    plan: Plan | None = None
 
 
 @dataclass(slots=True)
@@ -49,10 +51,11 @@ class _Judged:
     """The running judgement of one demand."""
 
     demand: Demand
-    states: dict[str, GateState] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=dict)
     verdicts: dict[str, tuple[Verdict, ...]] = field(default_factory=dict)
     samples: int | None = None
     split: tuple[SplitCount, ...] = ()
+    lengths: Lengths = field(default_factory=Lengths)
 
 
 class EvidenceService:
@@ -66,6 +69,7 @@ class EvidenceService:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._judged: dict[str, _Judged] = {}
         self._seen: dict[str, float] = {}
+        self._outages: dict[str, Outage] = {}
 
     def set_source(self, settings: SourceSettings) -> None:
         """Add a source, or change it: its collector starts anew and its releases' evidence is read again."""
@@ -83,6 +87,7 @@ class EvidenceService:
     def drop_source(self, name: str) -> None:
         """Stop asking a source."""
         self._sources.pop(name, None)
+        self._outages.pop(name, None)
         self._collectors.pop(name, None)
         task = self._tasks.pop(name, None)
         if task is not None:
@@ -103,6 +108,9 @@ class EvidenceService:
         if known is None or known.demand.token != wanted.token:
             known = self._judged[wanted.key] = _Judged(wanted)
         else:
+            if known.demand.stage_since != wanted.stage_since:
+                for account in known.accounts.values():
+                    account.new_stage()
             known.demand = wanted
             known.samples, known.split = None, ()
         for source in self._sources:
@@ -133,6 +141,30 @@ class EvidenceService:
         """The candidate's requests since the stage began, and the realised split."""
         judged = self._judged.get(key)
         return (judged.samples, judged.split) if judged else (None, ())
+
+    def lengths(self, key: str) -> StageLengths | None:
+        """Whether the stages are long enough for the traffic; None while too little of it was seen."""
+        judged = self._judged.get(key)
+        return judged.lengths.found if judged else None
+
+    def workings(self, key: str) -> str:
+        """What the verdicts of a release can be recomputed from, packed for a record; "" when there is nothing."""
+        for room in (MAX_STRATA, MAX_STRATA // 4, 0):
+            found = {
+                phase: list(self._written(judged, room))
+                for phase, judged in (("Stage", self._judged.get(key)), ("Watch", self._judged.get(f"{key}#watch")))
+                if judged is not None and judged.verdicts
+            }
+            text = packed(found) if found else ""
+            if len(text) <= MAX_PACKED:
+                return text
+        log.warning("the workings are too large for a record", release=key)
+        return ""
+
+    def _written(self, judged: _Judged, room: int) -> Iterable[Mapping[str, object]]:
+        settings = judge_settings(judged.demand)
+        for name, verdicts in judged.verdicts.items():
+            yield judged.accounts[name].written(at=verdicts[0].at, settings=settings, room=room)
 
     async def close(self) -> None:
         """Stop all collectors."""
@@ -195,8 +227,8 @@ class EvidenceService:
     def _fold(self, settings: SourceSettings, ticks: Mapping[str, Tick]) -> None:
         down = [tick.source_down for tick in ticks.values() if tick.source_down]
         self._telemetry.source_up.labels(settings.name).set(0 if down else 1)
-        if down:
-            log.warning("metrics source is down", source=settings.name, error=down[0], releases=len(ticks))
+        self._tell(settings.name, down[0] if down else None, len(ticks))
+        looked = False
         for key, tick in ticks.items():
             judged = self._judged.get(key)
             if judged is None:
@@ -208,13 +240,40 @@ class EvidenceService:
                 gate = by_name.get(evidence.gate)
                 if gate is not None:
                     self._judge(judged, gate, evidence)
+            looked = looked or self._look_at_lengths(judged, tick.at, settings)
             self._wake(key.removesuffix("#watch"))
+
+    def _tell(self, source: str, down: str | None, releases: int) -> None:
+        """Say that a source went out or is back: once, and not for each release or tick."""
+        turn = self._outages.setdefault(source, Outage()).note(down, datetime.now(UTC))
+        if turn is None:
+            return
+        if turn.began:
+            log.warning("metrics source is down: its releases hold", source=source, error=turn.reason, held=releases)
+        else:
+            log.info("metrics source is back", source=source, since=turn.since.isoformat(), releases=releases)
+
+    def _look_at_lengths(self, judged: _Judged, at: datetime, source: SourceSettings) -> bool:
+        demand = judged.demand
+        if demand.plan is None or len(judged.accounts) < len(demand.gates):
+            return False
+        return judged.lengths.look(
+            demand.plan,
+            judged.accounts.values(),
+            judged.split,
+            judge_settings(demand),
+            stage_since=demand.stage_since,
+            at=at,
+            scrape_s=source.scrape_interval_s,
+        )
 
     def _judge(self, judged: _Judged, gate: Gate, evidence: Evidence) -> None:
         settings = judge_settings(judged.demand)
-        state = judged.states.get(gate.name) or judge.start(gate, settings)
-        state = judged.states[gate.name] = judge.fold(gate, state, evidence)
-        found = judge.verdicts(gate, state, at=evidence.at, settings=settings)
+        account = judged.accounts.get(gate.name)
+        if account is None or account.gate != gate:
+            account = judged.accounts[gate.name] = Account.open(gate, settings)
+        account.fold(evidence)
+        found = account.verdicts(at=evidence.at, settings=settings)
         judged.verdicts[gate.name] = found
         for verdict in found:
             self._telemetry.verdicts.labels(verdict.outcome.value, verdict.cause.value if verdict.cause else "").inc()

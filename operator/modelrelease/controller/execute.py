@@ -165,8 +165,9 @@ class Executor:
         )
         try:
             await self.kube.create(kube.REVISIONS, release.namespace, manifest)
-        except Conflict:
-            return
+        except Conflict as error:
+            if error.reason != "AlreadyExists":  # A quota that was updated meanwhile is a 409 too.
+                raise
 
     async def _emit(self, event: Emit, gathered: Gathered) -> None:
         release, now = gathered.release, datetime.now(UTC)

@@ -26,14 +26,14 @@ from modelrelease.controller import kube
 from modelrelease.controller.conflicts import RouteUsers
 from modelrelease.controller.endpoints import Endpoints
 from modelrelease.controller.evidence import EvidenceService
-from modelrelease.controller.kube import Kube, Resource
+from modelrelease.controller.kube import ApiError, Kube, Resource
 from modelrelease.controller.store import Store
-from modelrelease.controller.units import Units
+from modelrelease.controller.units import Known, Units
 from modelrelease.domain.decision import Decision
 from modelrelease.domain.gate import Gate
 from modelrelease.domain.plan import Plan
 from modelrelease.domain.record import GENESIS, Head, Record
-from modelrelease.domain.release import Fault, Observed, Progress, Release, State
+from modelrelease.domain.release import IN_TRAFFIC, Fault, Observed, Progress, Release, State
 from modelrelease.domain.traffic import Target
 from modelrelease.domain.unit import Backend, UnitRef
 from modelrelease.engine.chain import history, used
@@ -41,6 +41,12 @@ from modelrelease.routing.protocol import Refusal, Router
 from modelrelease.routing.registry import kind_fault, router_for
 
 log = structlog.get_logger()
+
+JUDGED = IN_TRAFFIC | {State.WATCHING, State.REVERTING, State.STOPPED}
+"""The states in which something can have to be taken back: no read may keep a release from being looked at."""
+
+HEAD_WAIT_S = 1.0
+"""How long a look waits for the records where it raises nothing."""
 
 
 def resource_of(router: Router) -> Resource:
@@ -127,18 +133,30 @@ class Gatherer:
         obj = self._store.get(kube.RELEASES, key)
         if obj is None:
             return None
-        known = await self.units.read(key, obj, live=live)
+        progress = progress_from_status(obj.get("status"))
+        known, unread = await self._referred_to(key, obj, progress, live=live)
         release = release_of(obj, templates=known.templates, config_maps=known.contents)
         router = router_for(release)
-        faults = (*release.faults, *_route_faults(release, router), *self._source_faults(release))
+        faults = unread or (*release.faults, *_route_faults(release, router), *self._source_faults(release))
         release = replace(release, faults=faults, plan=self._with_freshness(release.plan))
-        progress = progress_from_status(obj.get("status"))
         if key in self._no_data and progress.state is State.OBSERVING:
             progress = replace(progress, no_data_since=self._no_data[key])
         objects = {route: await self._route(router, namespace, route, live=live) for route in router.names(release)}
         observed = await self._observe(key, release, progress, router, objects, live=live)
         observed = replace(observed, violations=self.units.violations(key, progress))
         return Gathered(key, obj, release, progress, observed, router, known.requests, objects)
+
+    async def _referred_to(
+        self, key: str, obj: Any, progress: Progress, *, live: bool
+    ) -> tuple[Known, tuple[Fault, ...]]:
+        """What the spec refers to. Where it cannot be read, a candidate in traffic is judged on all the same (S6)."""
+        try:
+            return await self.units.read(key, obj, live=live), ()
+        except ApiError as error:
+            if live or progress.state not in JUDGED:
+                raise
+            log.warning("what the spec refers to cannot be read: nothing rises", release=key, error=str(error))
+            return self.units.unread(key, obj), (Fault("Unread", f"what the spec refers to cannot be read: {error}"),)
 
     def _source_faults(self, release: Release) -> tuple[Fault, ...]:
         """Gates that name a source which is not there, is not usable, or may not be used from this namespace."""
@@ -217,11 +235,15 @@ class Gatherer:
             watch_verdicts=self._evidence.verdicts(f"{key}#watch"),
             samples=samples,
             split=split,
+            lengths=self._evidence.lengths(key),
             decisions=self._decisions(release),
             conflict=self.users.conflict(key, release, views),
-            head=await self._head(key, release, progress),
+            head=await self._head(key, release, progress, live=live),
         )
-        observed = replace(observed, newest=self._newest.get(key))
+        shown = live or progress.state is State.REVERTING
+        observed = replace(
+            observed, newest=self._newest.get(key), workings=self._evidence.workings(key) if shown else ""
+        )
         if progress.state is not State.NEW:
             return observed
         return await self._first_look(release, router, objects, observed)
@@ -237,14 +259,21 @@ class Gatherer:
                     log.warning("unreadable decision", decision=obj["metadata"]["name"], error=decision.message)
         return tuple(found)
 
-    async def _head(self, key: str, release: Release, progress: Progress) -> Head:
+    async def _head(self, key: str, release: Release, progress: Progress, *, live: bool) -> Head:
+        """The chain's newest record. A revert does not wait for it (S6): a head that is too old writes no record."""
         known = self._heads.get(key)
         if known is not None:
             return max(known, progress.head, key=lambda head: head.sequence)
         at_rest = progress.state in (State.SETTLED, State.STOPPED, State.WATCHING)
         if at_rest and progress.head.sequence and key not in self._unsure:
             return progress.head
-        records = await self._records(release)
+        try:
+            records = await self._records(release, timeout_s=0 if live else HEAD_WAIT_S)
+        except ApiError as error:
+            if live or progress.state not in JUDGED:
+                raise
+            log.warning("the records cannot be read: going on with the status's head", release=key, error=str(error))
+            return progress.head
         newest = max(records, key=lambda record: int(record["spec"]["sequence"]), default=None)
         if newest is None:
             return Head(0, GENESIS)
@@ -255,8 +284,9 @@ class Gatherer:
         self._unsure.discard(key)
         return head
 
-    async def _records(self, release: Release) -> list[Any]:
-        return await self._kube.list(kube.RECORDS, release.namespace, labelSelector=f"{RELEASE_LABEL}={release.name}")
+    async def _records(self, release: Release, *, timeout_s: float = 0) -> list[Any]:
+        selector = f"{RELEASE_LABEL}={release.name}"
+        return await self._kube.list(kube.RECORDS, release.namespace, timeout_s=timeout_s, labelSelector=selector)
 
     async def _first_look(
         self, release: Release, router: Router, objects: Mapping[str, Any], observed: Observed

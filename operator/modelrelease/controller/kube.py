@@ -99,15 +99,22 @@ class Kube:
     async def __aenter__(self) -> Self:
         settings = client.Configuration()
         settings.connection_pool_maxsize = 64
-        if self._kubeconfig is not None:
-            await config.load_kube_config(config_file=str(self._kubeconfig), client_configuration=settings)
-        else:
-            try:
-                config.load_incluster_config(client_configuration=settings)
-            except config.ConfigException:
-                await config.load_kube_config(client_configuration=settings)
+        try:
+            await self._configure(settings)
+        except Exception as error:  # The library raises what it stumbles over in a file that somebody wrote by hand.
+            where = self._kubeconfig or "the pod's service account, or ~/.kube/config,"
+            raise ApiError(0, "NoCluster", f"{where} does not say how to reach a cluster: {error}") from error
         self._api = client.ApiClient(configuration=settings)
         return self
+
+    async def _configure(self, settings: Any) -> None:
+        if self._kubeconfig is not None:
+            await config.load_kube_config(config_file=str(self._kubeconfig), client_configuration=settings)
+            return
+        try:
+            config.load_incluster_config(client_configuration=settings)
+        except config.ConfigException:
+            await config.load_kube_config(client_configuration=settings)
 
     async def __aexit__(self, *_: object) -> None:
         await self._api.close()
@@ -123,12 +130,14 @@ class Kube:
         except NotFound:
             return None
 
-    async def list(self, resource: Resource, namespace: str | None = None, **selectors: str) -> list[Any]:
-        """All objects, page by page. `selectors`: labelSelector, fieldSelector."""
+    async def list(
+        self, resource: Resource, namespace: str | None = None, *, timeout_s: float = 0, **selectors: str
+    ) -> list[Any]:
+        """All objects, page by page. `selectors`: labelSelector, fieldSelector. `timeout_s` is for one page."""
         items: list[Any] = []
         query = {"limit": "500", **selectors}
         while True:
-            page = await self._send("GET", resource, resource.path(namespace), query=query)
+            page = await self._send("GET", resource, resource.path(namespace), query=query, timeout_s=timeout_s)
             items += page.get("items", [])
             token = page.get("metadata", {}).get("continue")
             if not token:

@@ -18,6 +18,9 @@ from modelrelease.controller.settings import OperatorSettings
 
 log = structlog.get_logger()
 
+INSTANCE = "modelrelease.dev/instance"
+"""The annotation on the Lease that names the holder's instance."""
+
 
 class Leadership:
     """Holds the Lease for this process. `acquire` waits for it; `hold` renews it until it is lost."""
@@ -83,10 +86,14 @@ class Leadership:
         return True
 
     def _mine_to_take(self, lease: Any, now: float) -> bool:
-        """Ours, given back, or not renewed for its duration since we first saw this state (by our own clock)."""
+        """Ours, given back, held by a process that we replace, or not renewed for its duration since we first saw this
+        state (by our own clock)."""
         spec = lease.get("spec", {})
         holder = spec.get("holderIdentity") or ""
         if holder in ("", self._settings.process_id):
+            return True
+        if self._settings.instance and _annotations(lease).get(INSTANCE) == self._settings.instance:
+            log.info("taking over from a process that this one replaces", holder=holder)
             return True
         state = f"{holder}@{spec.get('renewTime')}"
         if state != self._seen[0]:
@@ -103,7 +110,8 @@ class Leadership:
             "leaseDurationSeconds": max(1, round(self._settings.lease_duration_s)),
             "renewTime": _now(),
         }
-        return {**lease, "spec": spec}
+        annotations = {**_annotations(lease), INSTANCE: self._settings.instance}
+        return {**lease, "metadata": {**lease["metadata"], "annotations": annotations}, "spec": spec}
 
     async def _read(self) -> Any | None:
         try:
@@ -118,6 +126,10 @@ class Leadership:
 
     async def _write(self, lease: Any) -> None:
         await self._kube.replace(LEASES, self._settings.lease_namespace, self._settings.lease_name, lease)
+
+
+def _annotations(lease: Any) -> dict[str, str]:
+    return lease["metadata"].get("annotations") or {}
 
 
 def _now() -> str:

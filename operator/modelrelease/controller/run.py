@@ -28,8 +28,9 @@ from modelrelease.controller.status import StatusWriter
 from modelrelease.controller.store import Store, key_of, version_of
 from modelrelease.controller.telemetry import Telemetry
 from modelrelease.controller.watching import WATCHED, Watching
+from modelrelease.domain.record import RecordKind
 from modelrelease.domain.release import State
-from modelrelease.engine.actions import Hold, Intention, SetRoutes, Step
+from modelrelease.engine.actions import Hold, Intention, SetRoutes, Step, WriteRecord
 from modelrelease.engine.planner import plan
 
 log = structlog.get_logger()
@@ -242,6 +243,8 @@ class Operator:
                     return
                 step = plan(gathered.release, gathered.progress, gathered.observed, datetime.now(UTC))
             step = await self._carry_out(step, gathered)
+            if step.actions:
+                self._failures.pop(key, None)
             self._sync(key, gathered, step)
             if not step.actions or step.progress.state is State.DELETED:
                 break
@@ -270,7 +273,13 @@ class Operator:
         return step
 
     def _sync(self, key: str, gathered: Gathered, step: Step) -> None:
-        """Have the evidence collected that the release needs now, and show its state in our own metrics."""
+        """Have the evidence collected that the release needs now, and show its state in our own metrics.
+
+        During a revert it stays as it was: the record at its end says what the decision was based on.
+        """
+        if step.progress.state is State.REVERTING:
+            self._count(key, gathered, step)
+            return
         wanted = {demand.key: demand for demand in demands_of(gathered, step.progress)}
         for suffix in ("", "#watch"):
             demand = wanted.get(key + suffix)
@@ -314,7 +323,7 @@ class Operator:
         if step.wake_at is not None:
             delay = (step.wake_at - datetime.now(UTC)).total_seconds()
             self.queue.wake(key, delay_s=max(0.05, delay))
-        elif step.progress.state not in (State.SETTLED, State.STOPPED, State.WATCHING):
+        elif step.progress.diverted or step.progress.state not in (State.SETTLED, State.STOPPED, State.WATCHING):
             self.queue.wake(key, delay_s=self.settings.endpoints_period_s)
         elif step.holds or step.progress.state is State.WATCHING:
             self.queue.wake(key, delay_s=15.0)
@@ -339,8 +348,14 @@ def _name_of(resource: Resource, obj: Any) -> str:
 
 
 def _needs_live(step: Step) -> bool:
-    """Whether the step may raise a share or change a layout: it is then decided anew on what is read live."""
-    return any(isinstance(action, SetRoutes) and action.intention is not Intention.LOWER for action in step.actions)
+    """Whether the step may raise a share, change a layout or end a rollout: that is decided on what is read live."""
+    for action in step.actions:
+        match action:
+            case SetRoutes(intention=intention) if intention is not Intention.LOWER:
+                return True
+            case WriteRecord(record) if record.kind in (RecordKind.COMPLETED, RecordKind.WATCH_COMPLETED):
+                return True
+    return False
 
 
 async def _first(*parts: Any) -> bool:

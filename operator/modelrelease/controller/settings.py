@@ -49,5 +49,9 @@ class OperatorSettings:
     unit_check_s: float = 60.0
     """How often the content of a unit in traffic is compared with its digest."""
 
+    instance: str = ""
+    """What this process is the only one in at any time, such as its pod's UID; "" where that is not known. A holder in
+    the same instance has ended, or this process would not run: its Lease is taken over without waiting."""
+
     process_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     """The identity of this process in Lease and holder annotations: new at each start, so an old one never counts."""

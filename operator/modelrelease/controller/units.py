@@ -4,27 +4,29 @@ Contents are read once per generation of the release and then compared with what
 is a violated unit and not a new release that rides along silently (R2).
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 
+import structlog
+
 from modelrelease.api.convert_gates import requests_of, templates_of
 from modelrelease.api.convert_unit import config_maps_of, content_of
 from modelrelease.controller import kube
-from modelrelease.controller.kube import Kube
+from modelrelease.controller.kube import ApiError, Kube
 from modelrelease.controller.store import Store
 from modelrelease.domain.gate import Gate
 from modelrelease.domain.release import IN_TRAFFIC, Fault, Progress
-from modelrelease.metrics.presets import preset_specs
+from modelrelease.metrics.presets import GATEWAY_PREFIX, preset
+
+log = structlog.get_logger()
 
 Contents = Mapping[str, Mapping[str, str] | None]
 
-TRAEFIK = "traefik.io/gateway-controller"
-GATEWAY_PRESETS = {TRAEFIK: "traefik"}
-"""Which presets `gateway-…` names mean, by the controller of the route's GatewayClass."""
-
-DEFAULT_GATEWAY_PRESET = "traefik"
+UNTOLD_GATEWAY = "traefik.io/gateway-controller"
+"""Whose presets `gateway-…` names mean where the controller of the route's GatewayClass cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Units:
     def __init__(self, kube_: Kube, store: Store, *, check_s: float) -> None:
         self._kube, self._store, self._check_s = kube_, store, check_s
         self._known: dict[str, Known] = {}
+        self._comparing: dict[str, asyncio.Task[None]] = {}
         self._controllers: dict[str, tuple[float, str]] = {}
 
     def forget(self, key: str) -> None:
@@ -54,15 +57,20 @@ class Units:
         self._known.pop(key, None)
 
     async def read(self, key: str, obj: Any, *, live: bool) -> Known:
-        """Contents and templates of a release; live, or now and then, the contents are compared again."""
+        """Contents and templates of a release; live, or now and then, the contents are compared again.
+
+        Only the live comparison is waited for. Raises ApiError when something that is not known yet cannot be read.
+        """
         spec, metadata = obj.get("spec") or {}, obj["metadata"]
         version = self._store.versions[kube.TEMPLATES.plural] + self._store.versions[kube.CLUSTER_TEMPLATES.plural]
         known = self._known.get(key)
         if known is None or (known.generation, known.uid) != (metadata["generation"], metadata["uid"]):
             contents = await self._contents(metadata["namespace"], config_maps_of(spec))
             known = Known(metadata["generation"], metadata["uid"], contents, {}, -1, None, monotonic())
-        elif known.contents and (live or monotonic() - known.checked_at > self._check_s):
+        elif known.contents and live:
             known = await self._compared(known, metadata["namespace"])
+        elif known.contents and monotonic() - known.checked_at > self._check_s and key not in self._comparing:
+            self._comparing[key] = asyncio.create_task(self._compare_behind(key, known, metadata["namespace"]))
         if known.template_version != version:
             templates = await self._templates(metadata["namespace"], spec)
             counted = requests_of(spec, templates)
@@ -70,6 +78,11 @@ class Units:
             known = replace(known, templates=templates, template_version=version, requests=requests)
         self._known[key] = known
         return known
+
+    def unread(self, key: str, obj: Any) -> Known:
+        """What is there when reading failed: what an earlier generation referred to, else nothing at all."""
+        metadata = obj["metadata"]
+        return self._known.get(key) or Known(metadata["generation"], metadata["uid"], {}, {}, -1, None, monotonic())
 
     def violations(self, key: str, progress: Progress) -> tuple[Fault, ...]:
         """Which ConfigMaps of a candidate in traffic no longer have the content that its digest covers."""
@@ -90,6 +103,19 @@ class Units:
             found[name] = content_of(config_map) if config_map is not None else None
         return found
 
+    async def _compare_behind(self, key: str, known: Known, namespace: str) -> None:
+        try:
+            compared = await self._compared(known, namespace)
+            newest = self._known.get(key)
+            if newest is not None and (newest.generation, newest.uid) == (known.generation, known.uid):
+                self._known[key] = replace(
+                    newest, contents=compared.contents, checked_at=compared.checked_at, changed=compared.changed
+                )
+        except ApiError as error:
+            log.warning("could not compare the unit's contents", release=key, error=str(error))
+        finally:
+            self._comparing.pop(key, None)
+
     async def _compared(self, known: Known, namespace: str) -> Known:
         now = await self._contents(namespace, tuple(known.contents))
         if any(content is None for content in known.contents.values()):
@@ -107,11 +133,8 @@ class Units:
         return found
 
     async def _preset(self, namespace: str, spec: Mapping[str, Any], name: str) -> Any:
-        presets = preset_specs()
-        if name.startswith("gateway-"):
-            kind = GATEWAY_PRESETS.get(await self._controller(namespace, spec), DEFAULT_GATEWAY_PRESET)
-            return presets.get(f"{kind}-{name.removeprefix('gateway-')}")
-        return presets.get(name)
+        controller = await self._controller(namespace, spec) if name.startswith(GATEWAY_PREFIX) else ""
+        return preset(name, gateway_controller=controller or UNTOLD_GATEWAY)
 
     async def _controller(self, namespace: str, spec: Mapping[str, Any]) -> str:
         """The controller name of the GatewayClass behind the release's first route; "" where it cannot be told."""

@@ -75,6 +75,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class StageLengths:
+    """What the traffic says of a plan's stages, in sentences with numbers: which are too short, what is not known."""
+
+    too_short: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything that decides how one candidate is released."""
 

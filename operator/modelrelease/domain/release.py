@@ -8,7 +8,7 @@ from enum import StrEnum
 from modelrelease.domain.decision import Decision
 from modelrelease.domain.evidence import SplitCount
 from modelrelease.domain.exposure import NOTHING, Exposure
-from modelrelease.domain.plan import Plan
+from modelrelease.domain.plan import Plan, StageLengths
 from modelrelease.domain.record import Head, Record, RecordKind
 from modelrelease.domain.traffic import RouteView, Traffic
 from modelrelease.domain.unit import Backend, Unit, UnitRef
@@ -138,7 +138,9 @@ class Observed:
     `ready` counts ready endpoints by backend; None or absent means that the cluster cannot tell. `samples` counts the
     candidate's requests since the stage began, None when no counter could be read. `violations` says which part of
     the candidate no longer is what its digest says. `conflict` names the release that holds the route. `newest` is the
-    record that `head` speaks of, where it was read: a status that does not know of it missed its own deed.
+    record that `head` speaks of, where it was read: a status that does not know of it missed its own deed. `workings`
+    is what the verdicts can be recomputed from, packed for a record; it is there when the rest was read live. `lengths`
+    says whether the stages are long enough for the traffic, None before there was enough of it to say.
 
     Read only while progress is New (first contact, or a status that was lost): `baseline`, the backend that an adopted
     route serves by itself; `revisions`, the units kept for this release; `history` and `used`, what the records say
@@ -157,6 +159,8 @@ class Observed:
     violations: tuple[Fault, ...] = ()
     head: Head = field(default_factory=Head)
     newest: Record | None = None
+    workings: str = ""
+    lengths: StageLengths | None = None
     baseline: Backend | None = None
     revisions: tuple[UnitRef, ...] = ()
     history: Mapping[str, RecordKind] = field(default_factory=dict)

@@ -85,12 +85,16 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class UnitRef:
-    """A unit that the operator keeps as a ReleaseRevision: enough to route to it without reading it again."""
+    """A unit that the operator keeps as a ReleaseRevision: enough to route to it without reading it again.
+
+    `model` is the name of its model, by which some servers tell arms apart; "" where the unit does not say.
+    """
 
     digest: str
     revision: str
     version: str
     backend: Backend
+    model: str = ""
 
 
 def revision_name(release: str, unit_digest: str) -> str:
@@ -100,4 +104,7 @@ def revision_name(release: str, unit_digest: str) -> str:
 
 def unit_ref(release: str, unit: Unit) -> UnitRef:
     """Refer to `unit` by the revision that keeps it."""
-    return UnitRef(unit.digest, revision_name(release, unit.digest), unit.version, unit.backend)
+    fields = next((part.fields for name, part in unit.parts if name is PartName.MODEL), ())
+    return UnitRef(
+        unit.digest, revision_name(release, unit.digest), unit.version, unit.backend, dict(fields).get("name", "")
+    )

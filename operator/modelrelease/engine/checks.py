@@ -18,6 +18,8 @@ from modelrelease.engine.actions import Hold
 from modelrelease.engine.case import Case, later
 from modelrelease.engine.split import misfit
 
+MISFIT = "SplitMismatch"
+
 Check = Callable[[Case], Hold | None]
 
 
@@ -91,7 +93,7 @@ def evidence_is_there(case: Case) -> Hold | None:
     for verdict in verdicts:
         if verdict.outcome is Outcome.NO_DATA:
             reason = f"Evidence{verdict.cause.value}" if verdict.cause else "EvidenceMissing"
-            return Hold(reason, f"gate {verdict.key}: {verdict.sentence}")
+            return Hold(reason, f"gate {verdict.sentence}")
         if verdict.newest is None or not current(case, verdict.newest):
             return Hold("EvidenceStale", f"gate {verdict.key}: the newest sample is too old to act on")
     return None
@@ -105,7 +107,7 @@ def source_answers(case: Case) -> Hold | None:
             return Hold("EvidenceMissing", f"gate {gate.name} has not been measured yet")
     for verdict in case.observed.verdicts:
         if verdict.cause in (Cause.SOURCE_DOWN, Cause.BROKEN):
-            return Hold(f"Evidence{verdict.cause.value}", f"gate {verdict.key}: {verdict.sentence}")
+            return Hold(f"Evidence{verdict.cause.value}", f"gate {verdict.sentence}")
         if not current(case, verdict.at):
             return Hold("EvidenceStale", f"gate {verdict.key} was last asked at {verdict.at:%H:%M:%S}")
     return None
@@ -140,7 +142,23 @@ def enough_samples(case: Case) -> Hold | None:
 def split_is_real(case: Case) -> Hold | None:
     """A route that says 1 % and sends something else must not pass (sample-ratio test)."""
     message = misfit(case.progress.exposure, case.observed.split)
-    return Hold("SplitMismatch", message) if message else None
+    return Hold(MISFIT, message) if message else None
+
+
+def counted_as_long_again(case: Case) -> Hold | None:
+    """A split that is counted anew is counted as long as before: a misfit that took long to see is seen again."""
+    stage, since = case.stage, case.progress.stage_since
+    if stage is None or since is None or case.since(since) >= counted_before(case) or promote_decision(case):
+        return None
+    return Hold(
+        "MinimumDuration", f"the split of stage {stage.name} is counted anew", later(since, counted_before(case))
+    )
+
+
+def counted_before(case: Case) -> float:
+    """For how many seconds the split was counted before it was counted anew, 0 where it was not (`raising.advance`)."""
+    entered, since = case.progress.since, case.progress.stage_since
+    return max(0.0, (since - entered).total_seconds()) if since and entered else 0.0
 
 
 def proven_if_required(case: Case) -> Hold | None:
@@ -150,7 +168,7 @@ def proven_if_required(case: Case) -> Hold | None:
         return None
     for verdict in relevant(case):
         if verdict.outcome is not Outcome.PASS:
-            return Hold("NotProven", f"stage {upcoming.name} needs proof; gate {verdict.key}: {verdict.sentence}")
+            return Hold("NotProven", f"stage {upcoming.name} needs proof; gate {verdict.sentence}")
     return None
 
 
@@ -218,6 +236,7 @@ BETWEEN: tuple[Check, ...] = (
     enough_samples,
     evidence_is_there,
     split_is_real,
+    counted_as_long_again,
     proven_if_required,
     candidate_is_ready,
     stable_can_take_it_back,
@@ -236,6 +255,7 @@ TO_COMPLETE: tuple[Check, ...] = (
     enough_samples,
     evidence_is_there,
     split_is_real,
+    counted_as_long_again,
 )
 """What the candidate needs to become stable after its time at 100 %."""
 

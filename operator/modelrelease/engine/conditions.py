@@ -33,6 +33,7 @@ def conditions(release: Release, step: Step, observed: Observed) -> tuple[Condit
         *_health(release, step),
         _route_accepted(observed),
         *_evidence(progress, observed),
+        *_lengths(progress, observed),
         *_from_holds(step.holds),
         *_drift(step),
         *_watch(progress),
@@ -126,6 +127,22 @@ def _evidence(progress: Progress, observed: Observed) -> Iterable[Condition]:
         yield Condition("EvidenceFresh", "False", str(cause), f"no usable data for: {names}")
     elif verdicts:
         yield Condition("EvidenceFresh", "True", "Fresh", "every gate has fresh data")
+
+
+def _lengths(progress: Progress, observed: Observed) -> Iterable[Condition]:
+    """Whether the stages are long enough to see what the gates are for. It holds nothing up and reverts nothing."""
+    if progress.state not in (State.RAISING, State.OBSERVING):
+        return
+    lengths = observed.lengths
+    if lengths is None:
+        yield Condition("StagesSufficient", "Unknown", "NotMeasured", "there has not been enough traffic yet to say")
+    elif lengths.too_short:
+        yield Condition("StagesSufficient", "False", "StagesTooShort", "; ".join(lengths.too_short))
+    elif lengths.unknown:
+        yield Condition("StagesSufficient", "Unknown", "TrafficUnknown", "; ".join(lengths.unknown))
+    else:
+        message = "each stage can see in its time what the gates are for"
+        yield Condition("StagesSufficient", "True", "LongEnough", message)
 
 
 def _from_holds(holds: Iterable[Hold]) -> Iterable[Condition]:

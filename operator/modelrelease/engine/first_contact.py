@@ -26,7 +26,7 @@ from modelrelease.engine.actions import (
     WriteRecord,
 )
 from modelrelease.engine.case import Case, all_accepted, fits, later, safe_unit, share_of, target_of
-from modelrelease.engine.chain import proven_units, recovered_arms, stopped_digests
+from modelrelease.engine.chain import STOPPING, proven_units, recovered_arms, stopped_digests
 from modelrelease.engine.checks import unit_is_intact
 from modelrelease.engine.lowering import KEPT_STOPPED
 from modelrelease.engine.records import record, unit_body
@@ -129,10 +129,26 @@ def _remembered(case: Case) -> Progress:
     return Progress(
         since=case.now,
         stopped=stopped_digests(case)[-KEPT_STOPPED:],
-        handled=case.observed.used,
+        handled=_used(case),
         paused_by=said.uid if said and said.action is Said.PAUSE and said.uid in case.observed.used else None,
         head=case.observed.head,
     )
+
+
+def _used(case: Case) -> tuple[str, ...]:
+    """The decisions that records name, and those that a stop used up of which only the mark on the route is left.
+
+    A Retry said before that stop must not undo it. One said after it, before the status was lost, has to be said again.
+    """
+    marked = dict.fromkeys(view.stopped for view in case.observed.routes if view.stopped)
+    unrecorded = [digest for digest in marked if case.observed.history.get(digest) not in STOPPING]
+    spent = (
+        decision.uid
+        for digest in unrecorded
+        for action in (Said.ABORT, Said.REJECT, Said.RETRY)
+        for decision in case.decisions(action, digest=digest)
+    )
+    return tuple(dict.fromkeys((*case.observed.used, *spent)))
 
 
 def _adopt(case: Case) -> Step:

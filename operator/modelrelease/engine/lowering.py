@@ -37,7 +37,7 @@ from modelrelease.engine.case import (
     target_of,
 )
 from modelrelease.engine.chain import recovered_arms
-from modelrelease.engine.records import decision_body, record, unit_body, verdict_body
+from modelrelease.engine.records import decision_body, judged_body, record, unit_body
 from modelrelease.engine.states import Trigger, transition
 from modelrelease.engine.stops import IN_STAGES, IN_WATCH, first_stop, used_decisions
 
@@ -61,7 +61,7 @@ def delete(case: Case) -> Step | None:
         hold = Hold("RouteUnread", "no route has been read, so the candidate cannot be taken back: mend spec.traffic")
         return Step(progress, holds=(hold,))
     if stable and candidate and not share_of(case, candidate).is_zero:
-        base = _refuge(case, stable, candidate) or stable
+        base = refuge(case, stable, candidate) or stable
         target = Target(base=base, other=candidate, exposure=uniform(case.segments, 0))
         actions.append(SetRoutes(target, Intention.LOWER))
     if case.release.traffic.delete_owned_route and case.release.traffic.gateways:
@@ -105,7 +105,7 @@ def lower_what_rose(case: Case) -> Step | None:
     message = f"somebody else raised {progress.candidate.version} to {share}; intended is {intended}"
     allowed = entered_exposure(case) if progress.state is State.RAISING else intended
     lowered = replace(target, exposure=share.lowered_to(allowed) if progress.state in IN_TRAFFIC else intended)
-    again = replace(progress, stage_since=case.now) if progress.stage_since else progress
+    again = replace(progress, since=case.now, stage_since=case.now) if progress.stage_since else progress
     save: tuple[Action, ...] = (Save(again),) if again != progress else ()
     return Step(
         again,
@@ -123,7 +123,7 @@ def go_back_to_stable(case: Case) -> Step | None:
     if wanted.digest == progress.stable.digest and progress.candidate:
         if progress.state in IN_TRAFFIC:
             return _withdraw(case, progress, progress.candidate)
-        if progress.state is State.STOPPED:
+        if progress.state is State.STOPPED and candidate_share(case).is_zero:
             settled = _settled(case, progress)
             return Step(settled, (Save(settled),))
     in_watch = progress.watch and progress.fallback and progress.state in WATCHED_IN
@@ -210,11 +210,11 @@ def _safe_path(case: Case, progress: Progress, stop_: Stop) -> tuple[Target, Uni
     stable, candidate = progress.stable, progress.candidate
     assert stable is not None and candidate is not None
     zero = uniform(case.segments, 0)
-    refuge = _refuge(case, stable, candidate)
-    if refuge == stable:
+    taker = refuge(case, stable, candidate)
+    if taker == stable:
         return Target(base=stable, other=candidate, exposure=zero, stopped=stop_.digest), None, None
-    if refuge is not None:
-        return Target(base=refuge, stopped=stop_.digest), refuge, None
+    if taker is not None:
+        return Target(base=taker, stopped=stop_.digest), taker, None
     watch = case.progress.watch
     intended = everything(case.segments) if watch and watch.unit == candidate else progress.exposure
     share = share_of(case, candidate).lowered_to(intended)
@@ -222,7 +222,7 @@ def _safe_path(case: Case, progress: Progress, stop_: Stop) -> tuple[Target, Uni
     return Target(base=stable, other=candidate, exposure=share, stopped=stop_.digest), None, hold
 
 
-def _refuge(case: Case, stable: UnitRef, candidate: UnitRef) -> UnitRef | None:
+def refuge(case: Case, stable: UnitRef, candidate: UnitRef) -> UnitRef | None:
     """Who can take everything from the candidate; None where the candidate is the less bad side (S11)."""
     if case.ready(stable) != 0:
         return stable
@@ -231,6 +231,15 @@ def _refuge(case: Case, stable: UnitRef, candidate: UnitRef) -> UnitRef | None:
         return safe
     on_none = case.plan.on_no_safe_path if case.plan else OnNoSafePath.CANDIDATE
     return stable if on_none is OnNoSafePath.STABLE or case.ready(candidate) == 0 else None
+
+
+def nobody_to_take_it(case: Case) -> Hold | None:
+    """What is no revert waits while it would send the candidate's users to a stable without endpoints (S11)."""
+    stable, candidate = case.progress.stable, case.progress.candidate
+    assert stable is not None and candidate is not None
+    if refuge(case, stable, candidate) == stable:
+        return None
+    return Hold("NoSafePath", f"{candidate.version} keeps its traffic: {stable.backend} has no ready endpoint")
 
 
 def _may_have_traffic(case: Case) -> bool:
@@ -255,7 +264,7 @@ def _stopped(case: Case, progress: Progress, stop_: Stop) -> Step:
         stage=progress.stage,
         alsoStopped=list(_stopped_with(progress, stop_)) or None,
         decisions=decision_body(_behind(case, stop_)) or None,
-        verdicts=verdict_body(case.observed.verdicts) if case.observed.verdicts else None,
+        **judged_body(case),
     )
     past = PastOutcome(stop_.version, stop_.digest, kind.value, stop_.message, stop_.at)
     stopped = replace(
@@ -284,7 +293,7 @@ def _behind(case: Case, stop_: Stop) -> tuple[Decision, ...]:
 
 def _withdraw(case: Case, progress: Progress, unit: UnitRef) -> Step:
     assert progress.stable is not None
-    if not share_of(case, unit).is_zero and _refuge(case, progress.stable, unit) != progress.stable:
+    if not share_of(case, unit).is_zero and refuge(case, progress.stable, unit) != progress.stable:
         message = f"the spec names {progress.stable.version} again, but {progress.stable.backend} has no ready endpoint"
         return Step(case.progress, holds=(Hold("NoSafePath", message),))
     message = f"the spec names {progress.stable.version} again: {unit.version} is withdrawn, no canary needed"

@@ -16,7 +16,7 @@ from modelrelease.engine.case import Case
 from modelrelease.engine.chain import STOPPING
 from modelrelease.engine.records import record
 
-_MOMENTARY = frozenset({"at", "message", "release", "samples", "verdicts", "workings"})
+_MOMENTARY = frozenset({"at", "message", "release", "samples", "verdicts", "watchVerdicts", "workings"})
 """What differs each time that one decision is made; the rest of a body says which decision it is."""
 
 
@@ -46,7 +46,7 @@ def told_once(case: Case, step: Step) -> Step:
 
 def _orphan(case: Case) -> Record | None:
     newest = case.observed.newest
-    if newest is None or newest.head != case.observed.head or newest.sequence <= case.progress.head.sequence:
+    if newest is None or newest.sequence <= case.progress.head.sequence or newest.head != case.observed.head:
         return None
     return newest
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from modelrelease.domain.release import IN_TRAFFIC, Observed, Progress, Release, State
-from modelrelease.engine import first_contact, lowering, raising, upkeep
+from modelrelease.engine import first_contact, intents, lowering, raising, upkeep
 from modelrelease.engine.actions import Step
 from modelrelease.engine.case import Case
 from modelrelease.engine.checks import relevant
@@ -37,7 +37,7 @@ MOVES: tuple[Move, ...] = (
     raising.start,
     upkeep.finish_watch,
     first_contact.install,
-    raising.confirm,
+    intents.confirm,
     raising.prepare,
     raising.advance,
     upkeep.tidy,

@@ -1,7 +1,7 @@
 """Moves that bring a candidate on its way and raise its exposure, each only after its whole chain of checks.
 
-Their order of writes is record → status (intent) → route → confirmed by the route's accepted status. An intent that
-was not carried out is void in another process, or once its evidence is stale: the decision is made anew.
+Their order of writes is record → status (intent) → route → confirmed by the route's accepted status; what becomes of
+an intent is in `intents`.
 """
 
 from dataclasses import replace
@@ -30,9 +30,7 @@ from modelrelease.engine.actions import (
 )
 from modelrelease.engine.case import (
     Case,
-    all_accepted,
     candidate_share,
-    entered_exposure,
     fits,
     later,
     serves_all,
@@ -41,17 +39,18 @@ from modelrelease.engine.case import (
 from modelrelease.engine.checks import (
     BEFORE_FIRST,
     BETWEEN,
-    STILL,
+    MISFIT,
     TO_COMPLETE,
     approval,
-    evidence_is_there,
+    counted_before,
     holds,
     promote_decision,
-    source_answers,
 )
-from modelrelease.engine.lowering import KEPT_OUTCOMES
-from modelrelease.engine.records import decision_body, exposure_body, record, unit_body, verdict_body
+from modelrelease.engine.lowering import KEPT_OUTCOMES, nobody_to_take_it
+from modelrelease.engine.records import decision_body, exposure_body, judged_body, record, unit_body
 from modelrelease.engine.states import Trigger, transition
+
+RECOUNT_S = 300.0
 
 
 def follow_spec(case: Case) -> Step | None:
@@ -116,61 +115,33 @@ def prepare(case: Case) -> Step | None:
 
 
 def advance(case: Case) -> Step | None:
-    """In a stage: raise to the next one, or complete after the last, when nothing holds."""
+    """In a stage: raise to the next one, or complete after the last, when nothing holds.
+
+    A stage without a beginning was interrupted by somebody else's change: it begins anew. So does one whose split was
+    spoiled by a change that nobody noted, because the process died or it was over between two looks.
+    """
     progress = case.progress
     if progress.state is not State.OBSERVING:
         return None
+    if progress.stage_since is None:
+        again = replace(progress, since=case.now, stage_since=case.now)
+        return Step(again, (Save(again),))
     last = case.next_stage is None
     found = tuple(holds(case, TO_COMPLETE if last else BETWEEN))
+    if any(hold.reason == MISFIT for hold in found) and case.since(progress.stage_since) >= _counted_at_least(case):
+        again = replace(progress, stage_since=case.now)
+        return Step(again, (Save(again),), holds=found)
     if found:
         return Step(progress, holds=found, wake_at=_earliest(found))
     return _complete(case) if last else _raise(case)
 
 
-def confirm(case: Case) -> Step | None:
-    """A raise was decided: carry it out, wait for the gateway, or call the intent void."""
-    progress, intent, plan = case.progress, case.progress.intent, case.plan
-    if progress.state is not State.RAISING or intent is None or plan is None:
-        return None
-    target = target_of(case, progress)
-    assert target is not None and progress.candidate is not None
-    if all(fits(view, target, case.segments) for view in case.observed.routes):
-        if not all_accepted(case):
-            wake = later(intent.decided_at, plan.limits.route_confirm_s)
-            return Step(progress, holds=(Hold("RouteNotAccepted", "waiting for the gateway", wake),), wake_at=wake)
-        return _confirmed(case, intent)
-    if _may_still_happen(case, intent, target):
-        return Step(progress, (SetRoutes(replace(target, record=intent.record), Intention.RAISE),))
-    return _void(case, intent)
+def _counted_at_least(case: Case) -> float:
+    """How long a split that does not fit is counted before it is counted anew: each time as long as all before.
 
-
-def _may_still_happen(case: Case, intent: Intent, target: Target) -> bool:
-    """Whether a raise that was decided may be written again.
-
-    Only by the process that decided it, while its evidence is fresh, while nothing holds, and while each route either
-    is as it was then or has been raised already: anything else somebody else has written, and a raise would undo it.
+    So a gateway that sends something else is found again each time, and the status is written ever more rarely.
     """
-    plan = case.plan
-    if plan is None or intent.process != case.observed.process or case.since(intent.decided_at) > plan.limits.fresh_s:
-        return False
-    before = _before_intent(case)
-    earlier = replace(target, exposure=before.exposure)
-    forms = (earlier, target)
-    if not all(any(fits(view, form, case.segments) for form in forms) for view in case.observed.routes):
-        return False
-    evidence = evidence_is_there if before.stage >= 0 else source_answers
-    return not any(holds(replace(case, progress=before), (*STILL, evidence)))
-
-
-def _before_intent(case: Case) -> Progress:
-    """The progress as it was before the raise was decided: in the stage entered last, or preparing."""
-    to = State.OBSERVING if case.stage else State.PREPARING
-    return replace(
-        case.progress,
-        state=transition(State.RAISING, Trigger.VOID, to),
-        exposure=entered_exposure(case),
-        intent=None,
-    )
+    return max(RECOUNT_S, counted_before(case))
 
 
 def only_tighter(new: Plan, old: Plan) -> bool:
@@ -211,7 +182,7 @@ def _raise(case: Case) -> Step:
         before=exposure_body(progress.exposure),
         after=exposure_body(upcoming.exposure),
         samples=case.observed.samples,
-        verdicts=verdict_body(case.observed.verdicts),
+        **judged_body(case),
         decisions=decision_body(used),
     )
     name = record_name(case.release.name, chained.sequence)
@@ -232,44 +203,10 @@ def _raise(case: Case) -> Step:
     )
 
 
-def _confirmed(case: Case, intent: Intent) -> Step:
-    progress, plan = case.progress, case.plan
-    assert plan is not None and progress.candidate is not None
-    stage = plan.stages[intent.stage]
-    observing = replace(
-        progress,
-        state=transition(State.RAISING, Trigger.CONFIRM, State.OBSERVING),
-        since=case.now,
-        stage=intent.stage,
-        stage_since=case.now,
-        rollout_since=progress.rollout_since or case.now,
-        intent=None,
-    )
-    message = f"{progress.candidate.version} is in stage {stage.name}: {stage.exposure}"
-    return Step(
-        observing, (Save(observing), Emit("StageEntered", message)), wake_at=later(case.now, stage.min_duration_s)
-    )
-
-
-def _void(case: Case, intent: Intent) -> Step:
-    back = replace(_before_intent(case), since=case.now)
-    lowers = not candidate_share(case).within(back.exposure)
-    if lowers and back.stage_since:
-        back = replace(back, stage_since=case.now)
-    message = f"the raise decided in {intent.record} was not carried out in time: it is decided anew"
-    chained = record(case, RecordKind.INTENT_VOID, message, intent=intent.record)
-    back = replace(back, head=chained.head)
-    actions: tuple[Action, ...] = (WriteRecord(chained), Save(back), Emit("IntentVoid", message))
-    target = target_of(case, back)
-    if target is not None and lowers:
-        actions = (SetRoutes(target, Intention.LOWER), *actions)
-    return Step(back, actions)
-
-
 def _complete(case: Case) -> Step:
     progress, plan = case.progress, case.plan
     assert plan is not None and progress.candidate is not None and progress.stable is not None
-    unit = progress.candidate
+    unit, promoted = progress.candidate, promote_decision(case)
     message = f"{unit.version} has all traffic and is stable now"
     if plan.watch_s:
         message += f"; it is watched for {plan.watch_s // 3600} h" if plan.watch_s >= 7200 else "; it is watched"
@@ -280,10 +217,10 @@ def _complete(case: Case) -> Step:
         stable=unit_body(unit),
         previous=unit_body(progress.stable),
         plan=plan.digest,
-        verdicts=verdict_body(case.observed.verdicts),
+        **judged_body(case),
+        decisions=decision_body([promoted]) if promoted else None,
     )
     past = PastOutcome(unit.version, unit.digest, "Completed", message, case.now)
-    promoted = promote_decision(case)
     done = replace(
         progress,
         handled=(*progress.handled, promoted.uid) if promoted else progress.handled,
@@ -365,6 +302,8 @@ def _start(case: Case, wanted: UnitRef, plan: Plan, retries: list[Decision]) -> 
 def _restart(case: Case, wanted: UnitRef | None, plan: Plan, why: str) -> Step:
     progress, old = case.progress, case.progress.candidate
     assert old is not None and progress.stable is not None and case.release.unit is not None
+    if not candidate_share(case).is_zero and (hold := nobody_to_take_it(case)):
+        return Step(progress, holds=(hold,))
     message = f"{old.version} starts over: {why}" if wanted == old else f"{old.version} is given up: {why}"
     chained = record(case, RecordKind.SUPERSEDED, message, given_up=unit_body(old), candidate=unit_body(wanted))
     begun = _begin(case, progress, wanted or old, plan)

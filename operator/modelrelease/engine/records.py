@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from modelrelease.domain.decision import Decision
 from modelrelease.domain.exposure import Exposure, percent
@@ -66,6 +67,16 @@ def verdict_body(verdicts: Iterable[Verdict]) -> list[Mapping[str, object]]:
         }
         for verdict in verdicts
     ]
+
+
+def judged_body(case: Case) -> dict[str, Any]:
+    """The verdicts of the stages and of the watch, and what they can be recomputed from (`gates.workings`)."""
+    watched = verdict_body(case.observed.watch_verdicts) if case.progress.watch else None
+    return {
+        "verdicts": verdict_body(case.observed.verdicts),
+        "watchVerdicts": watched,
+        "workings": case.observed.workings or None,
+    }
 
 
 def decision_body(decisions: Iterable[Decision]) -> list[Mapping[str, object]]:

@@ -79,7 +79,7 @@ def evidence_gone_too_long(case: Case, unit: UnitRef) -> Stop | None:
                 case,
                 unit,
                 f"Evidence{verdict.cause or Cause.BROKEN}",
-                f"gate {verdict.key}: no data for {limit} s: {verdict.sentence}",
+                f"no data for {limit} s: gate {verdict.sentence}",
             )
     return None
 
@@ -157,7 +157,7 @@ def used_decisions(case: Case, unit: UnitRef) -> tuple[Decision, ...]:
 def _worst(case: Case, unit: UnitRef, verdicts: tuple[Verdict, ...]) -> Stop | None:
     for verdict in verdicts:
         if verdict.outcome is Outcome.REVERT:
-            return _stop(case, unit, "GateFailed", f"gate {verdict.key}: {verdict.sentence}", gate=verdict.gate)
+            return _stop(case, unit, "GateFailed", f"gate {verdict.sentence}", gate=verdict.gate)
     return None
 
 

@@ -10,25 +10,29 @@ from modelrelease.domain.exposure import uniform
 from modelrelease.domain.gate import Phase
 from modelrelease.domain.plan import OnDrift
 from modelrelease.domain.record import RecordKind
-from modelrelease.domain.release import IN_TRAFFIC, PastOutcome, State
+from modelrelease.domain.release import IN_TRAFFIC, PastOutcome, Progress, State
 from modelrelease.domain.traffic import RouteView, Target
 from modelrelease.domain.verdict import Outcome
 from modelrelease.engine.actions import Action, Emit, Hold, Intention, Save, SetRoutes, Step, WriteRecord
 from modelrelease.engine.case import Case, fits, later, serves_all, target_of
 from modelrelease.engine.checks import current
 from modelrelease.engine.lowering import KEPT_OUTCOMES, WATCHED_IN
-from modelrelease.engine.records import decision_body, record, unit_body
+from modelrelease.engine.records import decision_body, judged_body, record, unit_body
 from modelrelease.engine.states import Trigger, transition
 
 
 def note_pause(case: Case) -> Step | None:
     """Record a Pause or a Resume by a person, with who and why (R17).
 
-    Only a Resume ends a pause: that the Pause object was deleted says nothing about who wanted what.
+    Only a Resume ends a pause: that the Pause object was deleted says nothing about who wanted what. What was said
+    before the newest that is used already says nothing any more, also where a lost status forgot that it was used.
     """
     new = [*case.decisions(Said.PAUSE), *case.decisions(Said.RESUME)]
     newest = newest_pause_or_resume(new, case.release.uid)
-    if newest is None or (newest.action is Said.RESUME and case.progress.paused_by is None):
+    latest = newest_pause_or_resume(case.observed.decisions, case.release.uid)
+    if newest is None or latest is None or newest.created_at < latest.created_at:
+        return None
+    if newest.action is Said.RESUME and case.progress.paused_by is None:
         return None
     paused_by = newest.uid if newest.action is Said.PAUSE else None
     word = "paused" if paused_by else "resumed"
@@ -55,17 +59,17 @@ def reject_foreign_change(case: Case) -> Step | None:
     if not strays or all(_only_untidy(view, case) for view in strays):
         return None
     if case.observed.conflict:
-        return Step(progress, holds=(Hold("RouteConflict", case.observed.conflict),))
+        return _interrupted(progress, Hold("RouteConflict", case.observed.conflict))
     view = strays[0]
     remade = not view.exists and bool(case.release.traffic.gateways)
     if (not view.exists or view.problem) and not remade:
         what = f"HTTPRoute {view.name} is gone" if not view.exists else f"HTTPRoute {view.name}: {view.problem}"
-        return Step(progress, holds=(Hold("Drifted", what),), drifted=what)
+        return _interrupted(progress, Hold("Drifted", what), drifted=what)
     what = f"was changed by somebody else: it says {_arms(view)}" if view.exists else "was deleted by somebody else"
     message = f"HTTPRoute {view.name} {what}"
     plan = case.plan
     if (plan and plan.on_drift is OnDrift.HOLD) or (progress.state is State.WATCHING and not remade):
-        return Step(progress, holds=(Hold("Drifted", message),), drifted=message)
+        return _interrupted(progress, Hold("Drifted", message), drifted=message)
     actions: tuple[Action, ...]
     if progress.state is State.OBSERVING:
         zero = replace(target, exposure=uniform(case.segments, 0))
@@ -88,6 +92,16 @@ def reject_foreign_change(case: Case) -> Step | None:
     return Step(progress, (*actions, Emit("Drifted", message, warning=True)), drifted=message)
 
 
+def _interrupted(progress: Progress, hold: Hold, drifted: str | None = None) -> Step:
+    """Wait for a person. The stage begins anew when the route is as intended again (`raising.advance`).
+
+    Its samples and its split would count what came at somebody else's share, and so hold the stage for ever.
+    """
+    over = replace(progress, stage_since=None)
+    save: tuple[Action, ...] = (Save(over),) if over != progress else ()
+    return Step(over, save, holds=(hold,), drifted=drifted)
+
+
 def finish_watch(case: Case) -> Step | None:
     """The watch is over: the unit has proven itself, the fallback is let go. Missing evidence keeps it open."""
     progress, watch = case.progress, case.progress.watch
@@ -101,7 +115,7 @@ def finish_watch(case: Case) -> Step | None:
         step = Step(progress, holds=(hold,), wake_at=later(case.now, 60))
         return None if progress.state in IN_TRAFFIC else _unless_untidy(case, step)
     message = f"{watch.unit.version} came through its watch"
-    chained = record(case, RecordKind.WATCH_COMPLETED, message, stable=unit_body(watch.unit))
+    chained = record(case, RecordKind.WATCH_COMPLETED, message, stable=unit_body(watch.unit), **judged_body(case))
     past = PastOutcome(watch.unit.version, watch.unit.digest, "WatchCompleted", message, case.now)
     over = replace(
         progress,
@@ -144,7 +158,7 @@ def _blind(case: Case) -> str | None:
             return f"gate {gate.name} has not been judged"
     for verdict in case.observed.watch_verdicts:
         if verdict.outcome is Outcome.NO_DATA and verdict.cause is not Cause.INSUFFICIENT:
-            return f"gate {verdict.key}: {verdict.sentence}"
+            return f"gate {verdict.sentence}"
         if not current(case, verdict.at):
             return f"gate {verdict.key} was last asked at {verdict.at:%H:%M:%S}"
     return None

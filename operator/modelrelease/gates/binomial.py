@@ -8,6 +8,12 @@ Half of the weight lies within five times the odds of the bound, where it is nea
 and nine failures in ten, so that a broken candidate is seen within a handful of requests. A Beta prior was rejected:
 its weight near twice a small bound is next to nothing.
 
+Where stable's history shows bursts (habit.py), the alternatives against the null p ≤ maximum are tilts of bursts
+instead of rates: with bursts of a geometric size of mean m = (φ + 1)/2 that come as a Poisson process,
+exp(θ·y − n·p·(M(θ) − 1)/m) has mean 1 for a rate of p and at most 1 for less, M being the size's moment generating
+function. It needs no window: a burst that is only half over has counted for less than it will. A likelihood ratio
+divided by φ was rejected: large bursts have no moment of that order, and one of them would revert.
+
 The likelihood depends on the totals only, because the bound does not move; so the state is the totals.
 """
 
@@ -23,6 +29,8 @@ _NEAR, _FAR = 16, 24
 _HALVES = tuple([0.5 / _NEAR] * _NEAR + [0.5 / _FAR] * _FAR)
 _LESS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _LESS_WEIGHTS = (0.3, *([0.7 / (len(_LESS) - 1)] * (len(_LESS) - 1)))
+_TILTS = (0.08, 0.15, 0.25, 0.4, 0.6)
+"""Tilts of bursts: (e^θ − 1)·(m − 1); at 1 the moment generating function of a burst's size is infinite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +47,15 @@ NO_TRIALS = Trials()
 
 @dataclass(frozen=True, slots=True)
 class Binomial:
-    """The test of one bound. `above` True: evidence for p > bound (revert); False: for p < bound (pass)."""
+    """The test of one bound. `above` True: evidence for p > bound (revert); False: for p < bound (pass).
+
+    `phi`: 1 for independent requests, more when stable's bad events are known to come in bursts. A pass is then
+    tempered, because so many requests without a bad one are then likelier.
+    """
 
     bound: float
     above: bool
+    phi: float = 1.0
 
     def start(self) -> Trials:
         """No requests yet."""
@@ -54,30 +67,38 @@ class Binomial:
 
     def log_e(self, state: Trials) -> float:
         """The log E-value against the null."""
-        weights, if_bad, if_good = _table(min(max(self.bound, _SMALLEST), 1 - _SMALLEST), self.above)
+        bound = min(max(self.bound, _SMALLEST), 1 - _SMALLEST)
+        weights, if_bad, if_good = (
+            _tilted(bound, self.phi) if self.above and self.phi > 1 else _table(bound, self.above)
+        )
         good = state.n - state.y
         # A rate of zero is refuted by the first bad event: 0 · −inf must not become NaN.
         logs = [
             (state.y * bad if state.y else 0.0) + (good * fine if good else 0.0)
             for bad, fine in zip(if_bad, if_good, strict=True)
         ]
-        return log_dot_exp(weights, logs)
+        return log_dot_exp(weights, logs if self.above else [log / self.phi for log in logs])
 
 
-def alternatives(bound: float) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
-    """The rates above `bound` that are bet on: their weights, and their log likelihood ratios of a bad and a good
-    request against the bound."""
-    return _table(min(max(bound, _SMALLEST), 1 - _SMALLEST), True)
+def alternatives(bound: float, phi: float = 1.0) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
+    """What is bet on against p ≤ `bound`: weights, and the log factors of a bad and of a good request; rates above the
+    bound, or tilts of bursts where `phi` is above 1."""
+    bound = min(max(bound, _SMALLEST), 1 - _SMALLEST)
+    return _tilted(bound, phi) if phi > 1 else _table(bound, True)
 
 
-def lower_bound(n: float, y: float, threshold: float) -> float:
+def lower_bound(n: float, y: float, threshold: float, phi: float = 1.0) -> float:
     """A lower confidence bound for the rate, valid at all times with error exp(−threshold).
 
     Robbins' confidence sequence with the prior Beta(½, ½): all rates whose likelihood is not below the mixture's by
-    more than the threshold. Its numerator is the same for all rates, so the bound holds for all of them at once.
+    more than the threshold. Its numerator is the same for all rates, so the bound holds for all of them at once. With
+    bursts (`phi` above 1): all rates that no tilt refutes with its share of the mixture.
     """
     if y <= 0 or n <= 0:
         return 0.0
+    if phi > 1:
+        needed = threshold + math.log(len(_TILTS))
+        return max(0.0, *((y * theta - needed) / (n * cost) for theta, cost in _tilts(phi)))
     mixture = math.lgamma(y + 0.5) + math.lgamma(n - y + 0.5) - math.lgamma(n + 1) - math.log(math.pi)
     low, high = 0.0, y / n
     for _ in range(60):
@@ -108,3 +129,18 @@ def _table(bound: float, above: bool) -> tuple[tuple[float, ...], tuple[float, .
     if_bad = tuple(math.log(rate / bound) if rate > 0 else -math.inf for rate in rates)
     if_good = tuple(math.log1p(-rate) - math.log1p(-bound) for rate in rates)
     return weights, if_bad, if_good
+
+
+@lru_cache(maxsize=512)
+def _tilted(bound: float, phi: float) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
+    """Weights, and the log factor of one bad and of one good request for each tilt of bursts."""
+    tilts = [(theta, bound * cost) for theta, cost in _tilts(phi)]
+    if_bad = tuple(theta - cost for theta, cost in tilts)
+    return (1 / len(tilts),) * len(tilts), if_bad, tuple(-cost for _, cost in tilts)
+
+
+def _tilts(phi: float) -> list[tuple[float, float]]:
+    """θ of each tilt, and its cost per request at a rate of 1: (M(θ) − 1)/m."""
+    size = (phi + 1) / 2
+    odds = [1 + tilt / (size - 1) for tilt in _TILTS]
+    return [(math.log(e_theta), (e_theta / (size - (size - 1) * e_theta) - 1) / size) for e_theta in odds]

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from modelrelease.domain.evidence import Problem, Stratum, Tally
 from modelrelease.domain.verdict import Outcome
+from modelrelease.gates.habit import Habit
 from modelrelease.gates.machine import Bars, Numbers
 from modelrelease.gates.sequences import all_of, log_mean_exp, student_log_e, student_radius
 from modelrelease.gates.words import at_least, at_most, confidence, count, number
@@ -185,8 +186,8 @@ class ContrastMachine:
     unit: str = ""
     wait: bool = False
 
-    def start(self) -> Averages:
-        """Nothing seen."""
+    def start(self, habit: Habit | None = None) -> Averages:
+        """Nothing seen. The habit of stable says nothing more: the variance is found in the windows."""
         return Averages(moments=tuple(Moments() for _ in self._contrasts))
 
     def update(self, state: Averages, stratum: Stratum) -> Averages:

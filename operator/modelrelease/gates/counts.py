@@ -12,8 +12,9 @@ from modelrelease.domain.evidence import Tally
 class Counts:
     """Events and bad events of the candidate (c) and of stable (s).
 
-    `phi`: how much noisier than independent events stable was before this window (≥ 1); tests may use it to choose
-    their stakes, because it was known before the window.
+    `phi`: how much noisier than independent events stable was before this window (≥ 1). `drag`: by how much windows
+    that resemble their predecessors overstate what they prove (≥ 1). `known`: φ comes from stable's history, and 1 says
+    that its events are independent. Tests may use all three, because they were known before the window.
     """
 
     n_c: float = 0.0
@@ -21,6 +22,8 @@ class Counts:
     n_s: float = 0.0
     y_s: float = 0.0
     phi: float = 1.0
+    drag: float = 1.0
+    known: bool = False
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(self.n_c + other.n_c, self.y_c + other.y_c, self.n_s + other.n_s, self.y_s + other.y_s)
@@ -33,17 +36,19 @@ class Counts:
     @property
     def inverted(self) -> "Counts":
         """Good events counted as bad ones, for demands of at least so many."""
-        return Counts(self.n_c, self.n_c - self.y_c, self.n_s, self.n_s - self.y_s, self.phi)
+        good_c, good_s = self.n_c - self.y_c, self.n_s - self.y_s
+        return Counts(self.n_c, good_c, self.n_s, good_s, self.phi, self.drag, self.known)
 
 
 NO_COUNTS = Counts()
 """Nothing happened on either arm."""
 
 
-def counts_of(candidate: Tally, stable: Tally, phi: float = 1.0) -> Counts:
+def counts_of(candidate: Tally, stable: Tally, phi: float = 1.0, *, drag: float = 1.0, known: bool = False) -> Counts:
     """The counts of one stratum.
 
     Two counters are never scraped at the same instant, so a window may hold more bad events than events; the events
     are then raised to the bad ones, which claims less than a rate above one would.
     """
-    return Counts(max(candidate.total, candidate.bad), candidate.bad, max(stable.total, stable.bad), stable.bad, phi)
+    n_c, n_s = max(candidate.total, candidate.bad), max(stable.total, stable.bad)
+    return Counts(n_c, candidate.bad, n_s, stable.bad, phi, drag, known)

@@ -12,6 +12,7 @@ from modelrelease.gates.betting import Bets, Betting, against_difference, agains
 from modelrelease.gates.binomial import NO_TRIALS, Binomial, Trials, lower_bound
 from modelrelease.gates.counts import Counts
 from modelrelease.gates.difference import Difference, Gap
+from modelrelease.gates.habit import Habit
 from modelrelease.gates.mirrored import Likelihood, Mirrored, mirrored
 from modelrelease.gates.onset import NO_STAKES, Onset, Stakes
 from modelrelease.gates.words import at_least, at_most, number, percent
@@ -22,8 +23,8 @@ S = TypeVar("S")
 class Demand(Protocol[S]):
     """One demand on a rate. `rate` is what sentences call it."""
 
-    def start(self) -> S:
-        """The state of both tests before any window."""
+    def start(self, habit: Habit | None = None) -> S:
+        """The state of both tests before any window; `habit`: stable's, None where it is unknown."""
 
     def update(self, state: S, window: Counts) -> S:
         """Both tests one window on."""
@@ -47,10 +48,11 @@ AnyDemand = Demand[Any]
 
 @dataclass(frozen=True, slots=True)
 class BoundSides:
-    """All requests so far, and the stakes on a late onset."""
+    """All requests so far, the stakes on a late onset, and stable's φ where it is known (else 1)."""
 
     trials: Trials = NO_TRIALS
     stakes: Stakes = NO_STAKES
+    phi: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,8 @@ class AtMost:
 
     bound: float
 
-    def start(self) -> BoundSides:
-        return BoundSides()
+    def start(self, habit: Habit | None = None) -> BoundSides:
+        return BoundSides(phi=habit.together if habit else 1.0)
 
     def update(self, state: BoundSides, window: Counts) -> BoundSides:
         return _bound_sides(state, self.bound, window)
@@ -69,10 +71,10 @@ class AtMost:
         return _either(self.bound, state)
 
     def log_pass(self, state: BoundSides, phi: float) -> float:
-        return Binomial(self.bound, above=False).log_e(state.trials)
+        return Binomial(self.bound, above=False, phi=state.phi).log_e(state.trials)
 
     def refuted(self, state: BoundSides, rate: str, threshold: float, sure: str) -> str:
-        shown = max(self.bound, lower_bound(state.trials.n, state.trials.y, threshold))
+        shown = max(self.bound, lower_bound(state.trials.n, state.trials.y, threshold, state.phi))
         return f"{rate} at least {at_least(100 * shown)} % {sure}, {percent(self.bound)} allowed"
 
     def clause(self, rate: str) -> str:
@@ -85,8 +87,8 @@ class AtLeast:
 
     bound: float
 
-    def start(self) -> BoundSides:
-        return BoundSides()
+    def start(self, habit: Habit | None = None) -> BoundSides:
+        return BoundSides(phi=habit.together if habit else 1.0)
 
     def update(self, state: BoundSides, window: Counts) -> BoundSides:
         return _bound_sides(state, 1 - self.bound, window.inverted)
@@ -95,10 +97,10 @@ class AtLeast:
         return _either(1 - self.bound, state)
 
     def log_pass(self, state: BoundSides, phi: float) -> float:
-        return Binomial(1 - self.bound, above=False).log_e(state.trials)
+        return Binomial(1 - self.bound, above=False, phi=state.phi).log_e(state.trials)
 
     def refuted(self, state: BoundSides, rate: str, threshold: float, sure: str) -> str:
-        shown = min(self.bound, 1 - lower_bound(state.trials.n, state.trials.y, threshold))
+        shown = min(self.bound, 1 - lower_bound(state.trials.n, state.trials.y, threshold, state.phi))
         return f"{rate} at most {at_most(100 * shown)} % {sure}, {percent(self.bound)} demanded"
 
     def clause(self, rate: str) -> str:
@@ -120,8 +122,8 @@ class WithinRatio:
     revert: Betting
     passing: Mirrored
 
-    def start(self) -> RatioSides:
-        return RatioSides(self.revert.start(), self.passing.start())
+    def start(self, habit: Habit | None = None) -> RatioSides:
+        return RatioSides(self.revert.start(known=habit is not None), self.passing.start())
 
     def update(self, state: RatioSides, window: Counts) -> RatioSides:
         return RatioSides(self.revert.update(state.bets, window), self.passing.update(state.likelihood, window))
@@ -155,8 +157,8 @@ class WithinDifference:
     revert: Betting
     passing: Difference
 
-    def start(self) -> DifferenceSides:
-        return DifferenceSides(self.revert.start(), self.passing.start())
+    def start(self, habit: Habit | None = None) -> DifferenceSides:
+        return DifferenceSides(self.revert.start(known=habit is not None), self.passing.start())
 
     def update(self, state: DifferenceSides, window: Counts) -> DifferenceSides:
         return DifferenceSides(self.revert.update(state.bets, window), self.passing.update(state.gap, window))
@@ -180,13 +182,13 @@ class WithinDifference:
 
 def _bound_sides(state: BoundSides, bound: float, window: Counts) -> BoundSides:
     trials = Trials(state.trials.n + window.n_c, state.trials.y + window.y_c)
-    return BoundSides(trials, Onset(bound).update(state.stakes, window))
+    return BoundSides(trials, Onset(bound, state.phi).update(state.stakes, window), state.phi)
 
 
 def _either(bound: float, state: BoundSides) -> float:
     """The mean of two E-values against the same null: bad from the start, and bad from some window on."""
-    from_start = Binomial(bound, above=True).log_e(state.trials)
-    from_later = Onset(bound).log_e(state.stakes)
+    from_start = Binomial(bound, above=True, phi=state.phi).log_e(state.trials)
+    from_later = Onset(bound, state.phi).log_e(state.stakes)
     top = max(from_start, from_later)
     return top + math.log((math.exp(from_start - top) + math.exp(from_later - top)) / 2)
 

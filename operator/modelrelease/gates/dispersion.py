@@ -17,6 +17,7 @@ it, in 4–7 %. The variance over all windows was rejected: it takes a daily cyc
 from dataclasses import dataclass
 
 from modelrelease.gates.counts import Counts
+from modelrelease.gates.habit import Habit
 
 SPANS = ((1, 1), (4, 4), (16, 2))
 """Window lengths in ticks, and how many windows apart stable's are compared."""
@@ -119,13 +120,16 @@ def phi_for_stakes(dispersions: tuple[Dispersion, ...]) -> float:
     return min(HIGHEST, max(1.0, _phi([item.spans[0].over_time for item in dispersions])))
 
 
-def phi_for_passing(dispersions: tuple[Dispersion, ...]) -> float:
-    """The largest φ of both looks and all spans, raised by CAUTION, at least 1."""
-    found = 1.0
+def phi_for_passing(dispersions: tuple[Dispersion, ...], habit: Habit | None = None) -> float:
+    """The largest φ of both looks and all spans, raised by CAUTION, at least 1.
+
+    Where stable's habit is known, its φ takes UNSEEN's place and is the least that is found.
+    """
+    found = 1.0 if habit is None else CAUTION * habit.together
     for index, (ticks, _) in enumerate(SPANS):
         spans = [item.spans[index] for item in dispersions]
         over_time = _phi([span.over_time for span in spans])
-        if ticks > 1:
+        if ticks > 1 and habit is None:
             windows = sum(span.over_time.windows for span in spans)
             over_time = (over_time * windows + UNSEEN) / (windows + 1)
         found = max(found, CAUTION * over_time, CAUTION * _phi([span.between_arms for span in spans]))

@@ -48,8 +48,12 @@ class JudgeSettings:
     """Candidate events below which nothing but a revert is said."""
     window_s: int = 0
     """Least length of a compared window in seconds; 0: each stratum is one. As long as stable's bad events stay
-    correlated: chosen from its history before the start and frozen there. Shorter windows find a bad candidate sooner,
-    but bursts that outlast them revert good ones. Plain bounds on ratios and quantiles do not wait for it."""
+    correlated: chosen from its history before the start and frozen there (`windows.habit_of`). Shorter windows find a
+    bad candidate sooner, but bursts that outlast them revert good ones. Plain bounds on ratios and quantiles do not
+    wait for it."""
+    phi: float | None = None
+    """How much noisier than independent events stable's bad events were before the start, found and frozen likewise;
+    None: unknown, learnt on the way, which takes longer to find the same and knows less of bursts."""
 
     @property
     def bars(self) -> Bars:
@@ -59,7 +63,7 @@ class JudgeSettings:
 
 def start(gate: Gate, settings: JudgeSettings) -> GateState:
     """The state of a gate before any evidence. Thresholds are no part of it: they apply when a verdict is asked."""
-    return _blank(gate, settings.window_s)
+    return _blank(gate, settings.window_s, settings.phi)
 
 
 def fold(gate: Gate, state: GateState, evidence: Evidence) -> GateState:
@@ -70,15 +74,20 @@ def fold(gate: Gate, state: GateState, evidence: Evidence) -> GateState:
     started for another rule starts anew, because a likelihood ratio against one margin says nothing about another.
     """
     if state.demand != _demand(gate):
-        state = _blank(gate, state.window_s)
+        state = _blank(gate, state.window_s, state.phi)
     state = replace(state, problem=evidence.problem, newest=evidence.newest or state.newest)
     if _refusal(gate) is not None:
         return state
     if isinstance(gate.metric, Value):
         return _take_sample(gate, state, evidence)
-    for stratum in sorted(evidence.strata, key=lambda item: (item.start, item.end, item.segment or "")):
+    for stratum in in_order(evidence.strata):
         state = _count(gate, state, stratum)
     return state
+
+
+def in_order(strata: Iterable[Stratum]) -> list[Stratum]:
+    """The order in which strata are judged: by time, then by segment."""
+    return sorted(strata, key=lambda item: (item.start, item.end, item.segment or ""))
 
 
 def verdicts(gate: Gate, state: GateState, *, at: datetime, settings: JudgeSettings) -> tuple[Verdict, ...]:
@@ -133,15 +142,15 @@ def _demand(gate: Gate) -> str:
     return digest({name: body[name] for name in ("metric", "rule", "kind", "scope", "warm_up_s")})
 
 
-def _blank(gate: Gate, window_s: int) -> GateState:
+def _blank(gate: Gate, window_s: int, phi: float | None) -> GateState:
     whole = gate.scope is Scope.WHOLE or isinstance(gate.metric, Value)
     waits = gate.comparative or isinstance(gate.metric, Mean | Cost)
-    tracks = (_new_track(gate, None),) if whole and _refusal(gate) is None else ()
-    return GateState(gate.name, _demand(gate), window_s if waits else 0, tracks)
+    state = GateState(gate.name, _demand(gate), window_s if waits else 0, phi=phi)
+    return replace(state, tracks=(_new_track(gate, state, None),)) if whole and _refusal(gate) is None else state
 
 
-def _new_track(gate: Gate, segment: str | None) -> Track:
-    return Track(segment, machine_of(gate).start())
+def _new_track(gate: Gate, state: GateState, segment: str | None) -> Track:
+    return Track(segment, machine_of(gate).start(state.habit))
 
 
 def _take_sample(gate: Gate, state: GateState, evidence: Evidence) -> GateState:
@@ -191,7 +200,7 @@ def _enter(gate: Gate, state: GateState, stratum: Stratum) -> GateState:
     """Count one whole window in its track."""
     name = stratum.segment if gate.scope is Scope.SEGMENT else None
     tracks = {track.segment: track for track in state.tracks}
-    tracks[name] = _advance(gate, tracks.get(name) or _new_track(gate, name), stratum)
+    tracks[name] = _advance(gate, tracks.get(name) or _new_track(gate, state, name), stratum)
     ordered = sorted(tracks.values(), key=lambda track: track.segment or "")
     return replace(state, tracks=tuple(ordered))
 

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from modelrelease.domain.evidence import Problem, Stratum
 from modelrelease.domain.verdict import Outcome
+from modelrelease.gates.habit import Habit
 
 Numbers = tuple[tuple[str, float], ...]
 
@@ -37,8 +38,8 @@ class Bars:
 class Machine(Protocol[S]):
     """One metric type under one rule. Its state is a frozen dataclass that `codec` can write down."""
 
-    def start(self) -> S:
-        """The state before any evidence."""
+    def start(self, habit: Habit | None = None) -> S:
+        """The state before any evidence; `habit`: how stable's bad events come, None where it is unknown."""
 
     def update(self, state: S, stratum: Stratum) -> S:
         """The state with one stratum more."""

@@ -35,9 +35,10 @@ NO_STAKES = Stakes()
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """Evidence that the rate is above `bound` (0…1) from some window on."""
+    """Evidence that the rate is above `bound` (0…1) from some window on; `phi` as in `binomial.Binomial`."""
 
     bound: float
+    phi: float = 1.0
 
     def start(self) -> Stakes:
         """Nothing staked."""
@@ -47,7 +48,7 @@ class Onset:
         """Stake a little more, then let the window's requests decide. A window without requests changes nothing."""
         if window.n_c <= 0:
             return state
-        weights, if_bad, if_good = alternatives(self.bound)
+        weights, if_bad, if_good = alternatives(self.bound, self.phi)
         number = state.windows + 1
         put = math.log(_share(number))
         before = state.logs or (-math.inf,) * len(weights)

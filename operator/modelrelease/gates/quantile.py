@@ -9,12 +9,14 @@ Comparing interpolated quantiles was rejected: within a bucket they are invented
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from modelrelease.domain.evidence import Cause, Problem, Stratum, Tally
 from modelrelease.domain.gate import Absolute, AgainstStable, Quantile, Rule
 from modelrelease.domain.verdict import Outcome
+from modelrelease.gates.habit import Habit
 from modelrelease.gates.machine import Bars, Numbers
 from modelrelease.gates.ratio import Proportions, RatioMachine, ratio_machine
 from modelrelease.gates.words import number
@@ -44,9 +46,9 @@ class QuantileMachine:
     limit: float | None
     ratio: RatioMachine = field(repr=False)
 
-    def start(self) -> Slow:
+    def start(self, habit: Habit | None = None) -> Slow:
         """Nothing counted; an absolute bound is frozen from the start."""
-        return Slow(self.ratio.start(), self.limit)
+        return Slow(self.ratio.start(habit), self.limit)
 
     def update(self, state: Slow, stratum: Stratum) -> Slow:
         """Count one stratum above the bound, or learn the bound from it."""
@@ -57,7 +59,7 @@ class QuantileMachine:
             return replace(state, troubles=(*others, (segment, why)))
         if state.bound is None:
             return self._calibrate(replace(state, troubles=others), stable)
-        tallies = _slow(candidate, state.bound), _slow(stable, state.bound)
+        tallies = slow_tally(candidate, state.bound), slow_tally(stable, state.bound)
         return Slow(self.ratio.count(state.counts, *tallies, segment), state.bound, troubles=others)
 
     def log_revert(self, state: Slow) -> float:
@@ -131,6 +133,15 @@ def quantile_machine(metric: Quantile, rule: Rule) -> QuantileMachine:
             return QuantileMachine(q, metric.unit, None, ratio_machine(rule))
 
 
+def stable_bound(histograms: Iterable[Buckets], q: float) -> float | None:
+    """The bound nearest to the quantile `q` of all histograms together; None when there is too little, or none."""
+    seen: Buckets = ()
+    for buckets in histograms:
+        if buckets and (not seen or _same_bounds(seen, buckets)):
+            seen = (Tally(buckets=seen) + Tally(buckets=buckets)).buckets
+    return _nearest(seen, q) if _enough(seen) else None
+
+
 def _same_bounds(left: Buckets, right: Buckets) -> bool:
     return [bound for bound, _ in left] == [bound for bound, _ in right]
 
@@ -148,7 +159,7 @@ def _index(buckets: Buckets, bound: float) -> int | None:
     return next(found, None)
 
 
-def _slow(buckets: Buckets, bound: float) -> Tally:
+def slow_tally(buckets: Buckets, bound: float) -> Tally:
     """Events, and those above the bound as bad."""
     index = _index(buckets, bound) if buckets else None
     if index is None:

@@ -23,6 +23,8 @@ from modelrelease.gates.demands import (
     within_ratio,
 )
 from modelrelease.gates.dispersion import Dispersion, phi_for_passing, phi_for_stakes
+from modelrelease.gates.echo import Echo, drag, fading
+from modelrelease.gates.habit import Habit
 from modelrelease.gates.machine import Bars, Numbers
 from modelrelease.gates.sequences import all_of, log_mean_exp
 from modelrelease.gates.words import confidence, count
@@ -30,12 +32,17 @@ from modelrelease.gates.words import confidence, count
 
 @dataclass(frozen=True, slots=True)
 class Proportions:
-    """Totals, stable's dispersion per segment (against stable only), and the state of each demand in turn."""
+    """Totals, stable's dispersion per segment (against stable only), and the state of each demand in turn.
+
+    `habit`: stable's, where it is known; then `echoes` holds the echo of each segment.
+    """
 
     totals: Counts = NO_COUNTS
     dispersions: tuple[Dispersion, ...] = ()
     demands: tuple[RateState, ...] = ()
     floor: BoundSides | None = None
+    habit: Habit | None = None
+    echoes: tuple[Echo, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +55,29 @@ class RatioMachine:
     bad: str = ""
     rate: str = "rate"
 
-    def start(self) -> Proportions:
+    def start(self, habit: Habit | None = None) -> Proportions:
         """Nothing counted, no evidence for or against any demand."""
-        floor = self.floor.start() if self.floor else None
-        return Proportions(demands=tuple(demand.start() for demand in self.demands), floor=floor)
+        floor = self.floor.start(habit) if self.floor else None
+        return Proportions(demands=tuple(demand.start(habit) for demand in self.demands), floor=floor, habit=habit)
 
     def update(self, state: Proportions, stratum: Stratum) -> Proportions:
         """Count one stratum."""
         return self.count(state, stratum.candidate, stratum.stable, stratum.segment or "")
 
     def count(self, state: Proportions, candidate: Tally, stable: Tally, segment: str) -> Proportions:
-        """Count one window of one segment; its φ comes from the windows before it."""
-        window = counts_of(candidate, stable, phi_for_stakes(state.dispersions))
+        """Count one window of one segment; its φ and its drag come from what was known before it."""
+        habit = state.habit
+        phi = habit.together if habit else phi_for_stakes(state.dispersions)
+        window = counts_of(candidate, stable, phi, drag=drag(state.echoes), known=habit is not None)
         return Proportions(
             totals=state.totals + window,
             dispersions=_learn(state.dispersions, segment, window) if self.comparative else (),
             demands=tuple(
                 demand.update(side, window) for demand, side in zip(self.demands, state.demands, strict=True)
             ),
-            floor=self.floor.update(state.floor or self.floor.start(), window) if self.floor else None,
+            floor=self.floor.update(state.floor or self.floor.start(habit), window) if self.floor else None,
+            habit=habit,
+            echoes=_hear(state.echoes, segment, window, habit) if self.comparative and habit else (),
         )
 
     def log_revert(self, state: Proportions) -> float:
@@ -80,7 +91,7 @@ class RatioMachine:
 
     def log_pass(self, state: Proportions) -> float:
         """The weakest demand's evidence, each helped by the floor's."""
-        phi = phi_for_passing(state.dispersions)
+        phi = self._phi_for_passing(state)
         found = [demand.log_pass(side, phi) for demand, side in zip(self.demands, state.demands, strict=True)]
         if self.floor is None or state.floor is None:
             return all_of(found)
@@ -99,7 +110,7 @@ class RatioMachine:
         """Totals of both arms and, against stable, the dispersion that a pass is tempered with."""
         t = state.totals
         found = (("n_c", t.n_c), ("y_c", t.y_c), ("n_s", t.n_s), ("y_s", t.y_s))
-        return (*found, ("phi", phi_for_passing(state.dispersions))) if self.comparative else found
+        return (*found, ("phi", self._phi_for_passing(state))) if self.comparative else found
 
     def sentence(self, state: Proportions, outcome: Outcome, bars: Bars) -> str:
         """Both arms' counts, then what they prove."""
@@ -108,6 +119,9 @@ class RatioMachine:
         if self.comparative:
             facts += f" against {count(t.y_s)} of {count(t.n_s)} on stable"
         return f"{facts}; {self._finding(state, outcome, bars)}"
+
+    def _phi_for_passing(self, state: Proportions) -> float:
+        return phi_for_passing(state.dispersions, state.habit)
 
     def _finding(self, state: Proportions, outcome: Outcome, bars: Bars) -> str:
         clauses = " and ".join(demand.clause(self.rate) for demand in self.demands)
@@ -154,3 +168,10 @@ def _learn(dispersions: tuple[Dispersion, ...], segment: str, window: Counts) ->
     if all(dispersion.segment != segment for dispersion in dispersions):
         dispersions = (*dispersions, Dispersion(segment))
     return tuple(item.update(window) if item.segment == segment else item for item in dispersions)
+
+
+def _hear(echoes: tuple[Echo, ...], segment: str, window: Counts, habit: Habit) -> tuple[Echo, ...]:
+    if all(echo.segment != segment for echo in echoes):
+        echoes = (*echoes, Echo(segment))
+    left = fading(habit.window_s)
+    return tuple(echo.update(window, left) if echo.segment == segment else echo for echo in echoes)

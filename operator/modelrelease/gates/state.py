@@ -8,6 +8,7 @@ from typing import Any, cast
 from modelrelease.domain.evidence import Problem, Stratum
 from modelrelease.gates.codec import decode, encode
 from modelrelease.gates.contrast import Averages
+from modelrelease.gates.habit import Habit
 from modelrelease.gates.quantile import Slow
 from modelrelease.gates.ratio import Proportions
 from modelrelease.gates.value import Sample
@@ -37,7 +38,7 @@ class GateState:
     """The tracks of one gate, how far each segment has been counted, the newest sample, and what is wrong now.
 
     `demand` is the digest of what the gate demands: evidence about one rule says nothing about another. `open` holds
-    each segment's window that is not yet `window_s` long.
+    each segment's window that is not yet `window_s` long. `phi`: as in JudgeSettings.
     """
 
     gate: str
@@ -48,6 +49,12 @@ class GateState:
     counted_until: tuple[tuple[str, datetime], ...] = ()
     newest: datetime | None = None
     problem: Problem | None = None
+    phi: float | None = None
+
+    @property
+    def habit(self) -> Habit | None:
+        """How stable's bad events come; None where it is unknown."""
+        return None if self.phi is None else Habit(self.window_s, self.phi)
 
     def to_dict(self) -> dict[str, object]:
         """Write the state as strings, integers, lists and mappings, loss-free (floats in hexadecimal)."""

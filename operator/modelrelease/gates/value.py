@@ -11,6 +11,7 @@ from datetime import datetime
 from modelrelease.domain.evidence import Cause, Problem, Stratum
 from modelrelease.domain.gate import Absolute, Rule
 from modelrelease.domain.verdict import Outcome
+from modelrelease.gates.habit import Habit
 from modelrelease.gates.machine import Bars, Numbers
 from modelrelease.gates.words import count, number
 
@@ -35,7 +36,7 @@ class ValueMachine:
     maximum: float | None
     minimum: float | None
 
-    def start(self) -> Sample:
+    def start(self, habit: Habit | None = None) -> Sample:
         """No sample yet."""
         return Sample()
 

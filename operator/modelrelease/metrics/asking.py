@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from modelrelease.metrics import batch
-from modelrelease.metrics.answers import Answer, Failed, Prometheus
+from modelrelease.metrics import batch, joining
+from modelrelease.metrics.answers import Answer, Failed, Prometheus, Samples
 from modelrelease.metrics.batch import Feed, Owner, Shape, ShapeKey
 from modelrelease.metrics.compose import Selector
 from modelrelease.metrics.fetching import Fetch
@@ -21,6 +21,11 @@ from modelrelease.metrics.value import refused
 
 CALM_PASSES = 50
 """After so many passes without a time-out, a shape's batches grow again."""
+
+_VALUES: ShapeKey = ("", ())
+"""Stands for the raw expressions where shapes are counted."""
+
+_MANY_ALONE = 1000
 
 OnQuery = Callable[[float, bool], None]
 """Called after each query with its seconds and whether it failed."""
@@ -49,6 +54,7 @@ class Asker:
         self._texts: dict[tuple[Selector, ...], str] = {}
         self._pieces: dict[ShapeKey, int] = {}
         self._calm: dict[ShapeKey, int] = {}
+        self._alone: set[str] = set()
 
     async def fetch(self, fetches: Iterable[Fetch], shapes: Mapping[ShapeKey, Shape], outcome: Outcome) -> None:
         """Ask for all fetches; series land in the feeds' inboxes, failures in `outcome`."""
@@ -57,7 +63,18 @@ class Asker:
             for selectors in batch.split(list(fetch.feeds), self._pieces.get(fetch.shape, 1)):
                 jobs.append(self._fetch(fetch, selectors, shapes[fetch.shape], outcome))
         await asyncio.gather(*jobs)
-        self._adapt(fetches, outcome)
+        self._adapt({fetch.shape for fetch in fetches}, outcome)
+
+    async def ask_each(self, texts: Iterable[str], at: datetime, outcome: Outcome) -> dict[str, Answer]:
+        """The answer of each raw expression, from few queries. One that was refused is asked alone from then on."""
+        found: dict[str, Answer] = {}
+        shared = [text for text in texts if text not in self._alone]
+        parts: list[tuple[str, ...]] = [(text,) for text in texts if text in self._alone]
+        parts += joining.split(shared, self._pieces.get(_VALUES, 1))
+        await asyncio.gather(*(self._ask_joined(part, at, outcome, found) for part in parts))
+        if parts:
+            self._adapt({_VALUES}, outcome)
+        return found
 
     async def ask(self, promql: str, at: datetime, outcome: Outcome) -> Answer:
         """One query. A source that answered nothing so far is given up on after as many failures as threads."""
@@ -80,6 +97,32 @@ class Asker:
         if self._on_query is not None:
             self._on_query(seconds, failed)
         return answer
+
+    async def _ask_joined(
+        self, texts: tuple[str, ...], at: datetime, outcome: Outcome, found: dict[str, Answer]
+    ) -> None:
+        if len(texts) == 1:
+            answer = found[texts[0]] = await self.ask(texts[0], at, outcome)
+            self._note_alone(texts[0], answer)
+            return
+        answer = await self.ask(joining.join(texts), at, outcome)
+        if isinstance(answer, Samples):
+            found.update(zip(texts, joining.separate(answer, len(texts)), strict=True))
+        elif answer.retryable:
+            outcome.timed_out.add(_VALUES)
+            found.update(dict.fromkeys(texts, answer))
+        else:
+            half = len(texts) // 2
+            await self._ask_joined(texts[:half], at, outcome, found)
+            await self._ask_joined(texts[half:], at, outcome, found)
+
+    def _note_alone(self, text: str, answer: Answer) -> None:
+        if isinstance(answer, Failed) and not answer.retryable:
+            if len(self._alone) >= _MANY_ALONE:
+                self._alone.clear()
+            self._alone.add(text)
+        elif isinstance(answer, Samples):
+            self._alone.discard(text)
 
     async def _fetch(self, fetch: Fetch, selectors: tuple[Selector, ...], shape: Shape, outcome: Outcome) -> None:
         try:
@@ -111,8 +154,8 @@ class Asker:
             known = self._texts[selectors] = batch.merge(selectors)
         return known
 
-    def _adapt(self, fetches: Iterable[Fetch], outcome: Outcome) -> None:
-        for shape in {fetch.shape for fetch in fetches}:
+    def _adapt(self, shapes: Iterable[ShapeKey], outcome: Outcome) -> None:
+        for shape in shapes:
             if shape in outcome.timed_out and outcome.answered:
                 self._pieces[shape] = 2 * self._pieces.get(shape, 1)
                 self._calm[shape] = 0

@@ -16,6 +16,11 @@ from modelrelease.metrics.compose import Part, Selector
 from modelrelease.metrics.ledger import SeriesKey, Side
 
 MAX_QUERY_CHARS = 6000
+MAX_BATCHES = 8
+"""So many queries for one shape and window at most, unless Prometheus refuses or is too slow for them: with many
+releases queries grow longer instead. A hundred thousand characters cost Prometheus no more in one query than in many.
+"""
+
 MAX_LABEL_CHARS = 512
 """A longer label value never matches an arm's regex, so that matching stays cheap whatever is scraped."""
 
@@ -128,14 +133,15 @@ def merge(selectors: Sequence[Selector]) -> str:
 
 
 def split(selectors: Sequence[Selector], parts: int) -> list[tuple[Selector, ...]]:
-    """Batches of equal size where `parts` says so, and in any case as many as keep each query short."""
+    """Batches of equal size where `parts` says so, and in any case few, and short as long as they are few."""
     most = max(1, -(-len(selectors) // max(1, parts)))
+    costs = [sum(len(slot.matcher.value) + 8 for slot in selector.slots if slot.variable) for selector in selectors]
+    longest = max(MAX_QUERY_CHARS, sum(costs) / MAX_BATCHES + max(costs, default=0))
     batches: list[tuple[Selector, ...]] = []
     batch: list[Selector] = []
     chars = 0
-    for selector in selectors:
-        cost = sum(len(slot.matcher.value) + 8 for slot in selector.slots if slot.variable)
-        if batch and (chars + cost > MAX_QUERY_CHARS or len(batch) >= most):
+    for selector, cost in zip(selectors, costs, strict=True):
+        if batch and (chars + cost > longest or len(batch) >= most):
             batches.append(tuple(batch))
             batch, chars = [], 0
         batch.append(selector)

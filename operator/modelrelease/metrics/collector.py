@@ -131,8 +131,7 @@ class Collector:
     async def _probe(self, members: Mapping[str, Member], now: datetime, outcome: Outcome) -> dict[str, Answer]:
         asks = [probe.asks for member in members.values() for probe in member.probes if probe.asks is not None]
         texts = list(dict.fromkeys(text for each in asks for text in (each.query, each.newest)))
-        answers = await asyncio.gather(*(self._asker.ask(text, now, outcome) for text in texts))
-        return dict(zip(texts, answers, strict=True))
+        return await self._asker.ask_each(texts, now, outcome)
 
     def _learn(self, members: Mapping[str, Member], now_s: float) -> None:
         latest = [

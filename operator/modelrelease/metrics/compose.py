@@ -17,7 +17,11 @@ from modelrelease.metrics.promql import LABEL_NAME, METRIC_NAME, TemplateError
 PER_RULE = frozenset({"rule", "ruleIndex", "segment", "backendIndex"})
 """Placeholders that differ between the rules of one route; a gate that uses one is counted per segment."""
 
+CANARY = "canary"
+"""`<namespace>-<service>-<port>` on the candidate and empty on stable: how ingress-nginx labels who answered."""
+
 PLACEHOLDERS = PER_RULE | {
+    CANARY,
     "namespace",
     "release",
     "route",
@@ -32,8 +36,8 @@ PLACEHOLDERS = PER_RULE | {
 """All placeholders, written `${name}` in matcher values."""
 
 _SEPARATORS = re.compile(r"[-.]+")
-_PLACEHOLDER = re.compile(r"\$\{([^}]*)\}?")
-MAY_BE_EMPTY = frozenset({"segment"})
+_PLACEHOLDER = re.compile(r"\$\{([^{}\"'`]*)\}?")
+MAY_BE_EMPTY = frozenset({"segment", CANARY})
 """The segment of the rule itself is empty, and an empty value matches series without that label."""
 
 _POSITIVE = (MatchOp.EQUAL, MatchOp.REGEX)
@@ -77,6 +81,8 @@ class ValueQuery:
 def parts(gate: Gate) -> tuple[tuple[Part, Series], ...]:
     """The series of a gate's metric by role; empty for Value."""
     match gate.metric:
+        case Ratio(bad=bad, total=good, apart=True):
+            return ((Part.TOTAL, good), (Part.TOTAL, bad), (Part.BAD, bad))
         case Ratio(bad=bad, total=total):
             return ((Part.TOTAL, total), (Part.BAD, bad))
         case Quantile(buckets=buckets):
@@ -101,6 +107,20 @@ def per_rule(gate: Gate) -> bool:
     texts = [matcher.value for matcher in gate.arm]
     texts += [matcher.value for _, series in parts(gate) for matcher in series.matchers]
     return any(name in PER_RULE for text in texts for name in _PLACEHOLDER.findall(text))
+
+
+def arms(candidate: Mapping[str, str], stable: Mapping[str, str]) -> tuple[Mapping[str, str], ...]:
+    """The placeholder values of the arms that exist, candidate first, with what follows from the others filled in."""
+    upstream = [candidate.get(name, "") for name in ("serviceNamespace", "service", "port")]
+    ours = {CANARY: "-".join(upstream), **candidate} if all(upstream) else candidate
+    return (ours, {CANARY: "", **stable}) if stable else (ours,)
+
+
+def check_matcher(matcher: Matcher, field: str) -> None:
+    """Refuse a matcher that no selector can be made from. Raises TemplateError with the position in its value."""
+    slot = _slot(matcher, dict.fromkeys(PLACEHOLDERS, "x"), field)
+    if slot.matcher.op in (MatchOp.REGEX, MatchOp.NOT_REGEX):
+        promql.check_regex(slot.matcher.value, matcher.value, field)
 
 
 def check(gate: Gate) -> None:
@@ -140,16 +160,22 @@ def value_query(metric: Value, values: Mapping[str, str], *, namespace: str, nam
         ]
         return (*filled, forced)
 
+    for placeholder in _PLACEHOLDER.finditer(metric.query):
+        _check_placeholder(placeholder, field)
     found = promql.selectors(metric.query, field)
+    if promql.is_range(metric.query, field):
+        reason = "the query gives a range of samples and one is meant; put a function around it, such as avg_over_time"
+        raise TemplateError(field, reason)
     if not found:
-        raise TemplateError(field, "the query reads no series, so nothing would show that its data is old")
+        raise TemplateError(field, "the query reads no series, so nothing would show that its data is old; select one")
     _refuse_loose_placeholders(metric.query, [matcher for _, matchers, _ in found for matcher in matchers], field)
     query = promql.rewrite(metric.query, change, field)
     for name, matchers, present in found:
         if present and name:
             newest.append(f"max(timestamp({promql.print_selector(name, change(name, matchers))}))")
     if not newest:
-        raise TemplateError(field, "every selector has an offset or @, so nothing in the query is about now")
+        reason = "every selector has an offset or @, so nothing in the query is about now; take it off one of them"
+        raise TemplateError(field, reason)
     distinct = [f'label_replace({one}, "selector", "{index}", "", "")' for index, one in enumerate(newest)]
     composed = ValueQuery(query, f"min({' or '.join(distinct)})")
     promql.parse(composed.query, field)
@@ -161,7 +187,7 @@ def _slot(matcher: Matcher, values: Mapping[str, str], field: str) -> Slot:
     if LABEL_NAME.fullmatch(matcher.label) is None or matcher.label == "__name__":
         raise TemplateError(field, f"{matcher.label!r} cannot be matched on; write a label name")
     regex = matcher.op in (MatchOp.REGEX, MatchOp.NOT_REGEX)
-    filled = fill(matcher.value, values, field, escape=_name_regex if regex else str)
+    filled = fill(matcher.value, values, field, escape=name_regex if regex else str)
     variable = filled != matcher.value or _PLACEHOLDER.search(matcher.value) is not None
     if regex and variable and matcher.op in _POSITIVE:
         arm_regex.check(matcher.value, field)
@@ -172,21 +198,25 @@ def fill(text: str, values: Mapping[str, str], field: str, *, escape: Callable[[
     """Replace each `${name}`. Raises TemplateError for unknown, unclosed, or empty ones."""
 
     def one(found: re.Match[str]) -> str:
+        _check_placeholder(found, field)
         name, at = found.group(1), found.start()
-        if not found.group().endswith("}"):
-            raise TemplateError(field, "`${` without a closing `}`", position=at)
-        if name not in PLACEHOLDERS:
-            known = ", ".join(sorted(PLACEHOLDERS))
-            raise TemplateError(field, f"unknown placeholder ${{{name}}}; known are {known}", position=at)
         value = values.get(name, "")
-        if not value and name not in MAY_BE_EMPTY:
+        if not value and not (name in MAY_BE_EMPTY and name in values):
             raise TemplateError(field, f"${{{name}}} has no value for this release", position=at)
         return escape(value)
 
     return _PLACEHOLDER.sub(one, text)
 
 
-def _name_regex(name: str) -> str:
+def _check_placeholder(found: re.Match[str], field: str) -> None:
+    if not found.group().endswith("}"):
+        raise TemplateError(field, "`${` without a closing `}`", position=found.start())
+    if found.group(1) not in PLACEHOLDERS:
+        known = ", ".join(sorted(PLACEHOLDERS))
+        raise TemplateError(field, f"unknown placeholder {found.group()}; known are {known}", position=found.start())
+
+
+def name_regex(name: str) -> str:
     """A name inside a regex. Gateways that build one name from several (Traefik) write `.` and `--` as one `-`."""
     pieces = _SEPARATORS.split(name)
     if pieces == name.split("-"):
@@ -196,6 +226,16 @@ def _name_regex(name: str) -> str:
 
 def _refuse_loose_placeholders(query: str, matchers: list[Matcher], field: str) -> None:
     inside = sum(len(_PLACEHOLDER.findall(matcher.value)) for matcher in matchers)
-    named = [found for found in _PLACEHOLDER.finditer(query) if found.group(1) in PLACEHOLDERS]
+    named = list(_PLACEHOLDER.finditer(query))
     if len(named) > inside:
-        raise TemplateError(field, "placeholders may stand only inside the value of a label matcher")
+        literals = promql.matcher_literals(query)
+        loose = (one.start() for one in named if not any(begin < one.start() < end for begin, end in literals))
+        reason = "placeholders may stand only inside the value of a label matcher"
+        raise TemplateError(field, reason, position=next(loose, None))
+    for one in named:
+        if one.group(1) in PER_RULE:
+            reason = (
+                f"{one.group()} differs between the rules of a route, and a value is one figure for all of them; leave "
+                "it out, or use a ratio, quantile, mean or cost"
+            )
+            raise TemplateError(field, reason, position=one.start())

@@ -63,11 +63,13 @@ class Fetch:
 def window(cursor_s: float, deep_s: float, chunk_s: float, *, now_s: float, pace: Pace) -> Window:
     """What to read next for a tracker that has read up to `cursor_s`, and deeply up to `deep_s`.
 
-    Live ranges are rounded up to few lengths, so that trackers that stand a little apart share a query.
+    Live ranges are rounded up to few lengths, and all trackers read deeply in the same tick, the first of each scrape
+    interval by the clock; so those that began at different times share a query.
     """
     if now_s - cursor_s + pace.overlap_s > max(chunk_s, 2 * pace.overlap_s + pace.tick_s):
         return Window(cursor_s + chunk_s - pace.overlap_s, math.ceil(chunk_s), live=False)
-    if now_s - deep_s >= pace.scrape_interval_s or pace.shallow_s >= pace.overlap_s:
+    interval_s = pace.scrape_interval_s
+    if now_s // interval_s > deep_s // interval_s or pace.shallow_s >= pace.overlap_s:
         return Window(now_s, _rounded_up(now_s - deep_s + pace.overlap_s), live=True)
     return Window(now_s, _rounded_up(now_s - cursor_s + pace.shallow_s), live=True, deep=False)
 

@@ -14,6 +14,7 @@ from typing import Any
 import promql_parser as ast
 
 from modelrelease.domain.gate import Matcher, MatchOp
+from modelrelease.metrics import promql_errors
 
 METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -60,11 +61,49 @@ def print_selector(name: str, matchers: Matchers) -> str:
 
 
 def parse(query: str, field: str) -> Any:
-    """Parse a query into promql-parser's AST. Raises TemplateError."""
+    """Parse a query into promql-parser's AST. Raises TemplateError with the position."""
     try:
         return ast.parse(query)
     except ValueError as error:
-        raise TemplateError(field, f"not valid PromQL: {error}", position=_position(query, str(error))) from error
+        position, reason = promql_errors.explain(query, str(error))
+        raise TemplateError(field, f"not valid PromQL: {reason}", position=position) from error
+
+
+def check_regex(pattern: str, written: str, field: str) -> None:
+    """Refuse a regex that Prometheus would; `written` is the pattern before it was filled. Raises TemplateError."""
+    try:
+        ast.parse(f"x{{a=~{quote(pattern)}}}")
+    except ValueError as error:
+        position = promql_errors.broken_regex(written)
+        reason = f"not a regular expression that Prometheus reads; {promql_errors.REGEX_MEND}"
+        raise TemplateError(field, reason, position=position) from error
+
+
+def is_range(query: str, field: str) -> bool:
+    """Whether a query gives many samples per series, as `up[5m]` does. Raises TemplateError."""
+    node = parse(query, field)
+    while isinstance(node, ast.ParenExpr):
+        node = node.expr
+    return isinstance(node, ast.MatrixSelector | ast.SubqueryExpr)
+
+
+def gives_scalar(query: str) -> bool:
+    """Whether a valid query gives a scalar instead of a vector, as `scalar(up)` does."""
+    return _is_scalar(ast.parse(query))
+
+
+def _is_scalar(node: Any) -> bool:
+    match node:
+        case ast.NumberLiteral():
+            return True
+        case ast.ParenExpr() | ast.UnaryExpr():
+            return _is_scalar(node.expr)
+        case ast.BinaryExpr():
+            return _is_scalar(node.lhs) and _is_scalar(node.rhs)
+        case ast.Call():
+            return str(node.func.return_type).endswith("Scalar")
+        case _:
+            return False
 
 
 def verify_range(query: str, name: str, matchers: Matchers) -> None:
@@ -84,7 +123,17 @@ def rewrite(query: str, change: Rewrite, field: str) -> str:
 
     Raises TemplateError: not PromQL, a selector without a metric name, or a form that cannot be printed.
     """
-    return _print(parse(query, field), change, field)
+    try:
+        return _print(parse(query, field), change, field)
+    except TemplateError as error:
+        if error.position is not None or error.field != field:
+            raise
+        raise TemplateError(field, error.reason, position=promql_errors.locate(query, error.reason)) from error
+
+
+def matcher_literals(query: str) -> tuple[tuple[int, int], ...]:
+    """Where the string literals inside the braces of selectors begin and end."""
+    return promql_errors.literals(query, in_braces=True)
 
 
 def selectors(query: str, field: str) -> tuple[tuple[str, Matchers, bool], ...]:
@@ -106,14 +155,6 @@ def _order(matcher: Matcher) -> tuple[str, str, str]:
 
 def _matchers_of(selector: Any) -> Matchers:
     return tuple(Matcher(m.name, _OPS[str(m.op).rpartition(".")[2]], m.value) for m in selector.matchers.matchers)
-
-
-def _position(query: str, message: str) -> int | None:
-    """Where the parser's complaint is, when it names one character or word that occurs once."""
-    for word in re.findall(r"'([^']+)'", message):
-        if query.count(word) == 1:
-            return query.index(word)
-    return len(query) if "unexpected end" in message or "unclosed" in message or "unterminated" in message else None
 
 
 def _print(node: Any, change: Rewrite, field: str) -> str:

@@ -136,8 +136,8 @@ class GateTracker:
         seen: dict[tuple[int, Side, Part, compose.Selector], Feed] = {}
         for place in places:
             index = self._segments.index(place.segment) if by_segment else 0
+            arms = compose.arms(place.candidate, place.stable)
             for part, series in self._parts:
-                arms = (place.candidate, place.stable) if place.stable else (place.candidate,)
                 pair = [compose.select(series, self.gate.arm, values) for values in arms]
                 if len(set(pair)) < len(pair):
                     raise TemplateError("arm", f"both arms have the same selector {pair[0]}; match on what differs")
@@ -212,15 +212,17 @@ class GateTracker:
 
     def _missing_second(self) -> Problem | None:
         metric = self.gate.metric
+        if not any(part is Part.BAD for part, _ in self._parts):
+            return None
         absent = [side for side in self._needed() if (side, Part.BAD) not in self._targets]
         match metric:
             case Mean() | Cost():
                 wanting = [side for side in absent if (side, Part.TOTAL) in self._targets]
-            case Ratio() if metric.bad.name != metric.total.name and len(self._parts) > 1:
+            case Ratio(sparse=False) if metric.bad.name != metric.total.name:
                 wanting = [] if any((side, Part.BAD) in self._targets for side in Side) else [Side.CANDIDATE]
             case _:
                 wanting = []
-        if not wanting or len(self._parts) < 2:
+        if not wanting:
             return None
         selector = self._selector(Part.BAD, wanting[0])
         return Problem(Cause.MISSING, f"no series matches {selector}; expose the counter as 0 before it first counts")

@@ -28,11 +28,14 @@ def probe(gate: Gate, places: tuple[Place, ...], *, namespace: str, namespace_la
         raise TypeError(f"gate {gate.name} is not a Value gate")
     try:
         asks = {
-            compose.value_query(gate.metric, place.candidate, namespace=namespace, namespace_label=namespace_label)
+            compose.value_query(gate.metric, values, namespace=namespace, namespace_label=namespace_label)
             for place in places
+            for values in compose.arms(place.candidate, {})
         }
         if len(asks) != 1:
-            raise TemplateError("query", "a placeholder of single rules gives several values; leave it out")
+            raise TemplateError(
+                "query", "the rules of the route give the placeholders different values; leave them out"
+            )
     except TemplateError as error:
         return ValueProbe(gate, None, Problem(Cause.BROKEN, f"gate {gate.name}: {error}"))
     return ValueProbe(gate, asks.pop())

@@ -102,6 +102,11 @@ class Part:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended: its code, or minus the number of the signal that ended it; None before that."""
+        return self._process.poll() if self._process is not None else None
+
     def spawn(self) -> None:
         """Start the program without waiting for it to be ready; nothing happens when it runs already."""
         if self.running:

@@ -59,7 +59,7 @@ def operator_part(sandbox: Sandbox, *, name: str = "operator", port: int = 0, le
     listen = port or _free_port()
     argv = [sys.executable, "-m", "modelrelease.cli", "run", "--kubeconfig", str(sandbox.kubeconfig("operator"))]
     argv += ["--listen", f"127.0.0.1:{listen}", "--lease-duration", str(lease_duration_s)]
-    argv += ["--credentials-dir", str(sandbox.state_dir)]
+    argv += ["--credentials-dir", str(sandbox.state_dir), "--instance", name]
     path = os.pathsep.join([str(SOURCE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     part = Part(
         name,

@@ -1,0 +1,194 @@
+"""The product's judge for many releases at once: `gates.ratio` with a known habit of stable, tick by tick.
+
+The same grids and constants, and the same log E to 1e-9 (tests/gates/test_judging_bench.py). Each test has `step`,
+which takes one window of every release, `log_e`, and `keep`, which drops releases that are decided. It is written for
+one segment and for demands on a ratio, because that is what the simulation has.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from benchmarks.judging.habits import together
+from benchmarks.judging.scenarios import TICK_S, Floats
+from modelrelease.gates import echo
+from modelrelease.gates.betting import _KNOWN_STAKES, _SHARES
+from modelrelease.gates.binomial import alternatives
+from modelrelease.gates.onset import _RATE
+
+_STAKES, _LOG_SHARES = np.array(_KNOWN_STAKES), np.log(_SHARES)
+
+
+class Test(Protocol):
+    """One test of many releases. Arrays have one number for each release."""
+
+    def step(self, n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats) -> None:
+        """Take one window in."""
+
+    def log_e(self) -> Floats:
+        """The evidence so far."""
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Go on with these releases only."""
+
+
+class Bets:
+    """`betting.against_ratio(ratio)` with echoes, for windows of `ticks` ticks and each release's φ."""
+
+    def __init__(self, ratio: float, phi: Floats, ticks: int) -> None:
+        self._ratio, self._phi = ratio, together(phi)
+        self._fading = echo.fading(0 if ticks == 1 else ticks * TICK_S)
+        rows = len(phi)
+        self._logs = np.tile(_LOG_SHARES, (rows, 1))
+        self._before, self._products, self._squared, self._own = (np.zeros(rows) for _ in range(4))
+        self._candidate, self._stable = np.full(rows, 0.5), np.full(rows, 0.5)
+
+    def step(self, n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats) -> None:
+        """Take one window in; without both arms it says nothing."""
+        both = (n_c > 0) & (n_s > 0)
+        raw, bad = n_c / np.where(both, n_s, 1.0), y_c + y_s
+        played = both & (bad > 0)
+        odds = self._ratio * raw
+        share = odds / (1 + odds)
+        burst = np.where(bad > 1, bad * self._phi / np.maximum(bad + self._phi - 1, 1.0), 1.0)
+        sized = _STAKES / burst[:, None]
+        singly = (self._phi == 1)[:, None]
+        won = np.where(singly, y_c[:, None] * np.log1p(sized), np.log1p(sized * y_c[:, None]))
+        free = np.where(singly, share[:, None], (share * bad)[:, None])
+        lost = np.where(singly, bad[:, None], 1.0) * np.log1p(sized * free)
+        self._logs += np.where(played[:, None], (won - lost) / self._drag()[:, None], 0.0)
+        self._hear(n_c, y_c, n_s, y_s, raw, both)
+
+    def log_e(self) -> Floats:
+        """The log of the average capital."""
+        top = self._logs.max(axis=1)
+        return top + np.log(np.exp(self._logs - top[:, None]).sum(axis=1))
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Go on with these releases only."""
+        for name in ("_phi", "_logs", "_before", "_products", "_squared", "_own", "_candidate", "_stable"):
+            setattr(self, name, getattr(self, name)[rows])
+
+    def _drag(self) -> Floats:
+        gain = 2 * (self._products - echo.CHANCE * np.sqrt(self._squared)) / np.where(self._own > 0, self._own, 1.0)
+        return np.where(self._own > 0, np.maximum(1.0, 1 + gain), 1.0)
+
+    def _hear(self, n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats, raw: Floats, both: np.ndarray) -> None:
+        odds = self._candidate / self._stable * raw
+        e = np.where(both, y_c - odds / (1 + odds) * (y_c + y_s), 0.0)
+        product, exposure = e * self._before, np.where(both, n_c + n_s, 1.0)
+        self._before = np.where(both, self._fading * self._before + e, self._before)
+        self._products += product
+        self._squared += product**2
+        self._own += e**2
+        self._candidate += np.where(both, y_c * n_s / exposure, 0.0)
+        self._stable += np.where(both, y_s * n_c / exposure, 0.0)
+
+
+class Bound:
+    """`demands.AtMost(bound)`, for releases whose errors are all independent, or all not."""
+
+    def __init__(self, bound: float, phi: Floats) -> None:
+        known, rows = together(phi), len(phi)
+        kinds = known if np.any(known > 1) else known[:1]
+        tables = [alternatives(bound, float(each)) for each in kinds]
+        self._log_weights = np.log(tables[0][0])
+        self._bad, self._good = (np.array([table[index] for table in tables]) for index in (1, 2))
+        self._n, self._y = np.zeros(rows), np.zeros(rows)
+        self._windows = np.zeros(rows, int)
+        self._late = np.zeros((rows, len(self._log_weights)))
+
+    def step(self, n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats) -> None:
+        """Take one tick in; without requests it changes nothing."""
+        asked = n_c > 0
+        self._n += n_c
+        self._y += y_c
+        self._windows += asked
+        put = np.where(asked, _shares(np.maximum(self._windows, 1)), 0.0)
+        # What overflows here has long been decided.
+        with np.errstate(over="ignore"):
+            gain = np.exp(y_c[:, None] * self._bad + (n_c - y_c)[:, None] * self._good)
+            self._late = (self._late + put[:, None] * np.exp(self._log_weights)) * gain
+
+    def log_e(self) -> Floats:
+        """The mean of both."""
+        logs = self._y[:, None] * self._bad + (self._n - self._y)[:, None] * self._good + self._log_weights
+        top = logs.max(axis=1)
+        from_start = top + np.log(np.exp(logs - top[:, None]).sum(axis=1))
+        with np.errstate(over="ignore"):
+            from_later = np.log(np.maximum(_rest(self._windows), 1e-300) + self._late.sum(axis=1))
+        return np.logaddexp(from_start, from_later) - np.log(2)
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Go on with these releases only."""
+        names = ["_n", "_y", "_windows", "_late"]
+        for name in names if len(self._bad) == 1 else [*names, "_bad", "_good"]:
+            setattr(self, name, getattr(self, name)[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two gates on errors: against stable with a margin and perhaps a floor, and under an absolute maximum."""
+
+    ratio: float
+    maximum: float
+    floor: float | None = None
+
+
+def reverted_at(
+    pair: Pair, counts: tuple[Floats, Floats, Floats, Floats], ticks: np.ndarray, phi: Floats, threshold: float
+) -> np.ndarray:
+    """After which tick (from 1) either gate reaches `threshold`; 0: never. `ticks`, `phi`: stable's habits."""
+    found, alone = np.zeros(len(phi), int), together(phi) == 1
+    for length in np.unique(ticks):
+        for kind in (alone, ~alone):
+            rows = np.flatnonzero((ticks == length) & kind)
+            if len(rows):
+                n_c, y_c, n_s, y_s = (part[rows] for part in counts)
+                found[rows] = _run(pair, (n_c, y_c, n_s, y_s), int(length), phi[rows], threshold)
+    return found
+
+
+def _run(
+    pair: Pair, counts: tuple[Floats, Floats, Floats, Floats], length: int, phi: Floats, threshold: float
+) -> np.ndarray:
+    rows, ticks = counts[0].shape
+    bets, maximum = Bets(pair.ratio, phi, length), Bound(pair.maximum, phi)
+    floor = None if pair.floor is None else Bound(pair.floor, phi)
+    found, alive = np.zeros(rows, int), np.arange(rows)
+    window = [np.zeros(rows) for _ in counts]
+    for tick in range(ticks):
+        now = [part[alive, tick] for part in counts]
+        maximum.step(*now)
+        window = [sums + part for sums, part in zip(window, now, strict=True)]
+        evidence = maximum.log_e()
+        if (tick + 1) % length == 0:
+            bets.step(*window)
+            against = bets.log_e()
+            if floor is not None:
+                floor.step(*window)
+                against = np.minimum(against, floor.log_e())
+            evidence = np.maximum(evidence, against)
+            window = [np.zeros(len(alive)) for _ in counts]
+        done = evidence >= threshold
+        if done.any():
+            found[alive[done]] = tick + 1
+            left = np.flatnonzero(~done)
+            alive = alive[left]
+            window = [sums[left] for sums in window]
+            for test in (bets, maximum, *([floor] if floor else [])):
+                test.keep(left)
+        if not len(alive):
+            break
+    return found
+
+
+def _shares(number: np.ndarray) -> Floats:
+    """`onset._share` of each."""
+    return 0.5 / (number * (number + 1)) + 0.5 * _RATE * (1 - _RATE) ** (number - 1)
+
+
+def _rest(number: np.ndarray) -> Floats:
+    """`onset._unstaked` of each."""
+    return 0.5 / (number + 1) + 0.5 * (1 - _RATE) ** number

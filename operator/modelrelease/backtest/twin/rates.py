@@ -1,0 +1,202 @@
+"""The tests of rates, window by window for many releases: betting, mirrored, difference, binomial, onset.
+
+Each takes windows of shape (R, K) and gives log E after each in that shape; see the module of the same name in `gates`
+for what it tests. Alternatives and stakes lie along a first axis of their own, a block of windows at a time.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+
+import numpy as np
+
+from modelrelease.backtest.twin.dispersion import phi_for_stakes
+from modelrelease.backtest.twin.habit import Known, drag
+from modelrelease.backtest.twin.logs import log_dot_exp, log_sum_exp, normal_mixture_log_e
+from modelrelease.backtest.twin.windows import Bools, Floats, Windows, blocks
+from modelrelease.gates import mirrored, onset
+from modelrelease.gates.betting import _KNOWN_STAKES, _SHARES, _STAKES, Betting, Null
+from modelrelease.gates.binomial import _SMALLEST as _SMALLEST_BOUND
+from modelrelease.gates.binomial import _table, alternatives
+from modelrelease.gates.difference import _SMALLEST as SMALLEST_EFFECT
+from modelrelease.gates.difference import BURN_IN, Difference
+from modelrelease.gates.mirrored import Mirrored
+
+Piece = tuple[slice, slice]
+
+
+def betting(test: Betting, windows: Windows, known: Known | None) -> Floats:
+    """The log of the average capital of the bets against the null."""
+    some, allow = played(test.null, windows), allowed(test.null, windows)
+    y_c, bad, free = (np.where(some, values, 0.0) for values in (windows.y_c, windows.y_c + windows.y_s, allow))
+    if known is None:
+        phi, sizes = phi_for_stakes(windows), _along(_STAKES)
+
+        def gain(piece: Piece) -> Floats:
+            scaled = sizes / phi[piece]
+            return np.log1p(scaled * y_c[piece]) - np.log1p(scaled * free[piece])
+
+        return _mean_of_sums(gain, windows.shape, np.full(len(_STAKES), 1 / len(_STAKES)))
+    sizes, slow = _along(_KNOWN_STAKES), drag(windows, known.window_s)
+    bursts, singly = burst(bad, known.together[:, None]), not known.bursts and test.null.difference == 0
+    share = free / np.where(bad > 0, bad, 1.0)
+
+    def gain_known(piece: Piece) -> Floats:
+        scaled = sizes / bursts[piece]
+        if singly:
+            found = y_c[piece] * np.log1p(scaled) - bad[piece] * np.log1p(scaled * share[piece])
+        else:
+            found = np.log1p(scaled * y_c[piece]) - np.log1p(scaled * free[piece])
+        return found / slow[piece]
+
+    return _mean_of_sums(gain_known, windows.shape, np.array(_SHARES))
+
+
+def burst(bad: Floats, phi: Floats) -> Floats:
+    """How many of a window's bad events are expected to belong to one burst, 1…φ; 1 for less than one event."""
+    return np.where(bad > 1, bad * phi / (np.maximum(bad, 1.0) + phi - 1), 1.0)
+
+
+def played(null: Null, windows: Windows) -> Bools:
+    """The windows that are played: both arms had events, and there is something to bet on."""
+    return _both(windows) & ((windows.y_c + windows.y_s != 0) | (null.difference != 0))
+
+
+def allowed(null: Null, windows: Windows) -> Floats:
+    """How many bad events of each window the null allows the candidate to expect."""
+    odds = null.ratio * _odds(windows)
+    share = odds / (1 + odds)
+    found: Floats = share * (windows.y_c + windows.y_s) + (1 - share) * windows.n_c * null.difference
+    return found
+
+
+def passing_ratio(test: Mirrored, windows: Windows, phi: Floats) -> Floats:
+    """The mirrored likelihood tempered by `phi` as known after each window."""
+    both, shares = _both(windows), _along(mirrored._SHARES)
+    y_c = np.where(both, windows.y_c, 0.0)
+    bad = np.where(both, windows.y_c + windows.y_s, 0.0)
+    odds = test.margin * _odds(windows)
+    base, logs_of_shares = np.log1p(odds), np.log(shares)
+
+    def gain(piece: Piece) -> Floats:
+        return y_c[piece] * logs_of_shares + bad[piece] * (base[piece] - np.log1p(odds[piece] * shares))
+
+    depth = len(mirrored._SHARES)
+    return _mean_of_sums(gain, windows.shape, np.full(depth, 1 / depth), phi)
+
+
+def passing_difference(test: Difference, windows: Windows, phi: Floats) -> Floats:
+    """The stratified difference's normal mixture; `phi` as known after each window. 0 before the burn-in."""
+    both = _both(windows)
+    n_c, y_c, n_s, y_s = (np.where(both, values, 0.0) for values in _counts(windows))
+    exposure = np.where(both, n_c + n_s, 1.0)
+    gap = np.cumsum((y_c * n_s - y_s * n_c) / exposure, axis=1)
+    weight = np.cumsum(n_c * n_s / exposure, axis=1)
+    n_c, y_c, n_s, y_s = (np.cumsum(values, axis=1) for values in (n_c, y_c, n_s, y_s))
+    enough = np.minimum(n_c, n_s) >= BURN_IN
+    rate = np.maximum(y_c / np.maximum(n_c, 1.0), y_s / np.maximum(n_s, 1.0) + test.margin)
+    rate = np.minimum(0.5, np.maximum(rate, SMALLEST_EFFECT))
+    variance = phi * rate * (1 - rate)
+    effect = max(test.margin, SMALLEST_EFFECT)
+    found = normal_mixture_log_e((weight * test.margin - gap) / np.sqrt(variance), weight, variance / effect**2)
+    return np.where(enough, found, 0.0)
+
+
+def bound(limit: float, windows: Windows, known: Known | None, *, above: bool) -> Floats:
+    """The mixture of likelihood ratios against a bound, of the candidate's totals."""
+    n, y = np.cumsum(windows.n_c, axis=1), np.cumsum(windows.y_c, axis=1)
+    limit = min(max(limit, _SMALLEST_BOUND), 1 - _SMALLEST_BOUND)
+    weights, bad, fine = alternatives_of(limit, known) if above else map(_along, _table(limit, False))
+    phi = known.together[:, None] if known is not None and not above else np.ones((windows.shape[0], 1))
+    found = np.empty(windows.shape)
+    for rows, columns in blocks(*windows.shape, len(weights)):
+        seen, own = y[rows, columns], _within(bad, rows)
+        never = np.isneginf(bad[:, own])
+        logs = seen * np.where(never, 0.0, bad[:, own]) + (n[rows, columns] - seen) * fine[:, own]
+        logs = np.where(never & (seen > 0), -np.inf, logs) / phi[rows]
+        found[rows, columns] = log_dot_exp(weights[:, 0, 0], logs)
+    return found
+
+
+def alternatives_of(limit: float, known: Known | None) -> tuple[Floats, Floats, Floats]:
+    """Weights and log factors of a bad and a good request, of shape (alternatives, releases or 1, 1)."""
+    if known is None or not known.bursts:
+        weights, bad, fine = (_along(values) for values in alternatives(limit))
+        return weights, bad, fine
+    tables = [alternatives(limit, phi) for phi in known.together.tolist()]
+    weights, bad, fine = (np.array([table[part] for table in tables]).T[:, :, None] for part in range(3))
+    return weights[:, :1], bad, fine
+
+
+def late(limit: float, windows: Windows, known: Known | None) -> Floats:
+    """The stakes on a late onset, and what was not staked yet."""
+    found, number = np.empty(windows.shape), np.cumsum(windows.n_c > 0, axis=1)
+    for piece, logs in stakes(limit, windows, known):
+        found[piece] = log_sum_exp(logs)
+    rest = np.log(np.maximum(0.5 / (number + 1) + 0.5 * (1 - onset._RATE) ** number, 1e-300))
+    return np.where(number > 0, np.logaddexp(rest, found), 0.0)
+
+
+def stakes(limit: float, windows: Windows, known: Known | None) -> Iterator[tuple[Piece, Floats]]:
+    """The log capital on each alternative after each window, piece by piece."""
+    weights, if_bad, if_good = alternatives_of(limit, known)
+    good, asked = windows.n_c - windows.y_c, windows.n_c > 0
+    number = np.cumsum(asked, axis=1)
+    shares, nothing = _shares(int(number.max(initial=0))), np.full((len(weights), 1, 1), -np.inf)
+    carry = nothing
+    for rows, columns in blocks(*windows.shape, len(weights)):
+        piece = (rows, columns)
+        odd, even = if_bad[:, _within(if_bad, rows)], if_good[:, _within(if_good, rows)]
+        gain = np.cumsum(windows.y_c[piece] * odd + good[piece] * even, axis=2)
+        put = np.where(asked[piece], shares[number[piece]], -np.inf) + np.log(weights)
+        # A stake put in at window j has grown by all gains from j on: put it in against the gains before j.
+        put[..., 1:] -= gain[..., :-1]
+        put[..., :1] = np.logaddexp(put[..., :1], carry if columns.start else nothing)
+        logs = np.logaddexp.accumulate(put, axis=2) + gain
+        carry = logs[..., -1:]
+        yield piece, logs
+
+
+def _within(table: Floats, rows: slice) -> slice:
+    """The rows of a table that has one for each release, or one for all."""
+    return rows if table.shape[1] > 1 else slice(None)
+
+
+def _mean_of_sums(
+    gain: Callable[[Piece], Floats], shape: tuple[int, int], weights: Floats, phi: Floats | None = None
+) -> Floats:
+    """Log of the weighted mean over the first axis of exp of the running sums of `gain`, each divided by `phi`."""
+    found, carry = np.empty(shape), np.zeros((len(weights), 1, 1))
+    for piece in blocks(*shape, len(weights)):
+        sums = np.cumsum(gain(piece), axis=2)
+        if piece[1].start:
+            sums += carry
+        carry = sums[..., -1:]
+        found[piece] = log_dot_exp(weights, sums if phi is None else sums / phi[piece])
+    return found
+
+
+def _counts(windows: Windows) -> tuple[Floats, Floats, Floats, Floats]:
+    return windows.n_c, windows.y_c, windows.n_s, windows.y_s
+
+
+def _both(windows: Windows) -> Bools:
+    return (windows.n_c > 0) & (windows.n_s > 0)
+
+
+def _odds(windows: Windows) -> Floats:
+    """The candidate's exposure over stable's, 0 where an arm had none."""
+    both = _both(windows)
+    return np.where(both, windows.n_c, 0.0) / np.where(both, windows.n_s, 1.0)
+
+
+def _along(values: Iterable[float]) -> Floats:
+    """Values along an axis in front of releases and windows."""
+    return np.array(tuple(values))[:, None, None]
+
+
+@lru_cache(maxsize=8)
+def _shares(most: int) -> Floats:
+    """The logarithm of what is staked at each window; nothing at number 0."""
+    number = np.arange(1, most + 1)
+    share = 0.5 / (number * (number + 1)) + 0.5 * onset._RATE * (1 - onset._RATE) ** (number - 1.0)
+    return np.concatenate([[-np.inf], np.log(share)])

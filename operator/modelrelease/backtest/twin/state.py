@@ -1,0 +1,148 @@
+"""The judge's own state of one release from its windows, so that its machine says the sentence.
+
+All that a sentence about a revert and its figures need is exact; what only later windows or a pass would need
+(dispersions, mirrored likelihoods, what waits) is left empty.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from modelrelease.backtest.twin import contrast, rates, ratio
+from modelrelease.backtest.twin import habit as habits
+from modelrelease.backtest.twin.dispersion import phi_for_stakes
+from modelrelease.backtest.twin.habit import Known, by_habit
+from modelrelease.backtest.twin.judge import lengths, prepared
+from modelrelease.backtest.twin.windows import Floats, Windows
+from modelrelease.domain.evidence import Tally
+from modelrelease.domain.gate import Gate
+from modelrelease.gates.betting import _FEW_STAKES, _KNOWN_STAKES, _STAKES, Bets, Betting, Null
+from modelrelease.gates.binomial import Trials
+from modelrelease.gates.contrast import Averages, ContrastMachine, Moments, Noise
+from modelrelease.gates.counts import Counts
+from modelrelease.gates.demands import (
+    AnyDemand,
+    AtLeast,
+    AtMost,
+    BoundSides,
+    DifferenceSides,
+    RateState,
+    RatioSides,
+    WithinDifference,
+    WithinRatio,
+)
+from modelrelease.gates.difference import Gap
+from modelrelease.gates.habit import Habit
+from modelrelease.gates.judge import machine_of
+from modelrelease.gates.mirrored import Likelihood
+from modelrelease.gates.onset import Stakes
+from modelrelease.gates.quantile import QuantileMachine, Slow
+from modelrelease.gates.ratio import Proportions, RatioMachine
+
+
+def state(gate: Gate, windows: Windows, *, window_s: float = 0.0, phi: float | None = None) -> Any:
+    """The state of `machine_of(gate)` after the windows of one release (R = 1)."""
+    long = lengths(gate, 1, window_s)
+    windows = prepared(gate, windows, long)
+    ((_, known),) = by_habit(long, np.array([np.nan if phi is None else phi]))
+    habit = None if phi is None else Habit(int(long[0]), phi)
+    match machine_of(gate):
+        case RatioMachine() as machine:
+            return _proportions(machine, windows, known, habit)
+        case QuantileMachine() as machine:
+            learnt, index = ratio.frozen(machine, windows)
+            counts = _proportions(machine.ratio, ratio.slow(machine, windows), known, habit)
+            return Slow(counts, windows.bounds[index[0]] if learnt.any() else None)
+        case ContrastMachine() as machine:
+            return _averages(machine, windows)
+        case machine:
+            raise TypeError(f"{type(machine).__name__} has no windows")
+
+
+def _proportions(machine: RatioMachine, windows: Windows, known: Known | None, habit: Habit | None) -> Proportions:
+    windows = ratio.whole(windows)
+    return Proportions(
+        totals=Counts(
+            n_c=float(windows.n_c.sum()),
+            y_c=float(windows.y_c.sum()),
+            n_s=float(windows.n_s.sum()),
+            y_s=float(windows.y_s.sum()),
+        ),
+        demands=tuple(_side(demand, windows, known) for demand in machine.demands),
+        floor=_bound_sides(machine.floor.bound, windows, known) if machine.floor else None,
+        habit=habit,
+    )
+
+
+def _side(demand: AnyDemand, windows: Windows, known: Known | None) -> RateState:
+    match demand:
+        case AtMost(bound):
+            return _bound_sides(bound, windows, known)
+        case AtLeast(bound):
+            return _bound_sides(1 - bound, ratio.inverted(windows), known)
+        case WithinRatio(revert=test):
+            return RatioSides(_bets(test, windows, known), Likelihood())
+        case WithinDifference(revert=test):
+            return DifferenceSides(_bets(test, windows, known), Gap())
+        case _:
+            raise TypeError(f"the twin does not know {type(demand).__name__}")
+
+
+def _bets(test: Betting, windows: Windows, known: Known | None) -> Bets:
+    """A test plays where its own null has something to bet on, and its ladder in the same windows."""
+    played = rates.played(test.null, windows)
+    y_c, bad = windows.y_c[played], (windows.y_c + windows.y_s)[played]
+    if known is None:
+        burst, drag, stakes = phi_for_stakes(windows)[played], np.ones(len(bad)), _STAKES
+    else:
+        burst, drag = rates.burst(bad, known.together), habits.drag(windows, known.window_s)[played]
+        stakes = _KNOWN_STAKES
+    independent = known is not None and not known.bursts
+
+    def capital(null: Null, sizes: tuple[float, ...], singly: bool) -> Iterator[float]:
+        allowed = rates.allowed(null, windows)[played]
+        for size in sizes:
+            if singly:
+                gain = y_c * np.log1p(size / burst) - bad * np.log1p(size / burst * allowed / bad)
+            else:
+                gain = np.log1p(size / burst * y_c) - np.log1p(size / burst * allowed)
+            yield float((gain / drag).sum())
+
+    singly = independent and all(null.difference == 0 for null in test.ladder)
+    ladder = (value for null in test.ladder for value in capital(null, _FEW_STAKES, singly))
+    first = capital(test.null, stakes, independent and test.null.difference == 0)
+    return Bets(tuple(first), tuple(ladder), known is not None)
+
+
+def _bound_sides(bound: float, windows: Windows, known: Known | None) -> BoundSides:
+    number = int((windows.n_c > 0).sum())
+    logs: tuple[float, ...] = ()
+    for _, found in rates.stakes(bound, windows, known):
+        logs = tuple(map(float, found[:, 0, -1]))
+    trials = Trials(float(windows.n_c.sum()), float(windows.y_c.sum()))
+    phi = 1.0 if known is None else float(known.together[0])
+    return BoundSides(trials, Stakes(number, logs if number else ()), phi)
+
+
+def _averages(machine: ContrastMachine, windows: Windows) -> Averages:
+    candidate = Tally(float(windows.n_c.sum()), float(windows.y_c.sum()))
+    stable = Tally(float(windows.n_s.sum()), float(windows.y_s.sum()))
+    moments = tuple(_last(found) for _, found in contrast.all_moments(machine, windows))
+    return Averages(candidate, stable, moments=moments)
+
+
+def _last(moments: contrast.Moments) -> Moments:
+    def end(values: Floats) -> float:
+        return float(values[0, -1])
+
+    return Moments(
+        windows=int(end(moments.windows)),
+        weight=end(moments.weight),
+        mean=end(moments.mean),
+        squares=end(moments.squares),
+        burn_in_weight=end(moments.burn_in_weight),
+        noise=Noise(end(moments.noise), int(end(moments.steps))),
+        last=None if np.isnan(end(moments.last)) else end(moments.last),
+        changes=int(end(moments.changes)),
+    )

@@ -1,0 +1,178 @@
+"""`modelrelease audit`: take records out of the cluster, sign how far they go, and check them offline."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from modelrelease.cli.cluster import EXIT_ERROR, Kubeconfig, Namespace, Output, echo, fail, on_cluster
+from modelrelease.governance.chain import Anchor, Chain, Report, line_of, verify
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+Some = Annotated[str | None, typer.Argument(help="Name of a release; all of the namespace when left out.")]
+Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All releases of the cluster.")]
+
+
+@app.command()
+def export(
+    name: Some = None,
+    namespace: Namespace = "",
+    all_namespaces: Everywhere = False,
+    kubeconfig: Kubeconfig = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write here; default: stdout.")] = None,
+) -> None:
+    """Write records as JSON Lines, oldest first, in the form that `verify` checks byte by byte."""
+    specs = _specs(kubeconfig, name, None if all_namespaces else namespace)
+    with ExitStack() as stack:
+        target = stack.enter_context(out.open("wb")) if out else sys.stdout.buffer
+        for spec in specs:
+            target.write(line_of(spec))
+    typer.echo(f"{len(specs)} records of {len({_chain(spec) for spec in specs})} releases", err=True)
+
+
+@app.command()
+def checkpoint(
+    key: Annotated[Path, typer.Option("--key", metavar="PEM", help="Ed25519 private key.")],
+    files: Annotated[list[Path] | None, typer.Option("--file", "-f", help="Exports, instead of the cluster.")] = None,
+    namespace: Namespace = "",
+    all_namespaces: Everywhere = False,
+    kubeconfig: Kubeconfig = None,
+    append: Annotated[
+        Path | None, typer.Option("--append", metavar="FILE", help="Add it to this file; default: stdout.")
+    ] = None,
+) -> None:
+    """Check the records and sign how far they go. Keep the result where the operator's account cannot write."""
+    from modelrelease.cli.signing import SigningError, signed
+
+    if files:
+        report = _verified(files, ())
+    else:
+        report = verify(map(line_of, _specs(kubeconfig, None, None if all_namespaces else namespace)))
+    if report.findings:
+        _say(report)
+        fail("nothing was signed: the records do not fit together")
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    try:
+        line = signed(report.heads, now, key)
+    except SigningError as error:
+        fail(str(error))
+    if append is None:
+        sys.stdout.buffer.write(line)
+        return
+    with append.open("ab") as target:
+        target.write(line)
+    typer.echo(f"{len(report.heads)} releases signed as of {now} in {append}", err=True)
+
+
+@app.command("verify")
+def verify_(
+    files: Annotated[list[Path], typer.Argument(help="Exports, in their order.")],
+    checkpoints: Annotated[Path | None, typer.Option("--checkpoints", metavar="FILE", help="What was signed.")] = None,
+    key: Annotated[Path | None, typer.Option("--key", metavar="PEM", help="Ed25519 public key.")] = None,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Judge the recorded evidence again and compare the verdicts.")
+    ] = False,
+    output: Output = "text",
+) -> None:
+    """Check exported records offline: every byte, every link, every signature. Exit code 1 when something is wrong."""
+    from modelrelease.cli.signing import SigningError, anchors_of
+
+    if (checkpoints is None) != (key is None):
+        raise typer.BadParameter("--checkpoints and --key go together")
+    try:
+        anchors = anchors_of(checkpoints, key) if checkpoints and key else []
+    except SigningError as error:
+        fail(str(error))
+    report = _verified(files, anchors)
+    judged = _judged_again(files, report) if recompute else 0
+    echo(_as_data(report, judged), output, lambda: _words(report, judged if recompute else None))
+    raise typer.Exit(EXIT_ERROR if report.findings else 0)
+
+
+def _verified(files: list[Path], anchors: Iterable[Anchor]) -> Report:
+    try:
+        return verify(_lines(files), anchors)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}")
+
+
+def _lines(files: list[Path]) -> Iterator[bytes]:
+    for file in files:
+        with file.open("rb") as source:
+            yield from source
+
+
+def _specs(kubeconfig: Path | None, name: str | None, namespace: str | None) -> list[Any]:
+    from modelrelease.controller import kube as api
+
+    async def read(kube: Any) -> list[Any]:
+        chosen = {"labelSelector": f"modelrelease.dev/release={name}"} if name else {}
+        return list(await kube.list(api.RECORDS, namespace, **chosen))
+
+    specs = [obj["spec"] for obj in on_cluster(kubeconfig, read)]
+    return sorted(specs, key=lambda spec: (_chain(spec), spec["sequence"]))
+
+
+def _chain(spec: Any) -> Chain:
+    release = spec["body"]["release"]
+    return str(release["namespace"]), str(release["name"])
+
+
+def _judged_again(files: list[Path], report: Report) -> int:
+    """Recompute the verdicts of all records that hold their workings; what differs becomes a finding."""
+    import json
+
+    from modelrelease.gates.workings import differences
+    from modelrelease.governance.chain import Finding
+
+    done = 0
+    for number, line in enumerate(_lines(files), 1):
+        try:
+            body = json.loads(line)["body"]
+            if "workings" in body:
+                done += 1
+                report.findings += [Finding(number, message) for message in differences(body)]
+        except (ValueError, KeyError, TypeError) as error:
+            report.findings.append(Finding(number, f"the workings cannot be read: {error}"))
+    return done
+
+
+def _as_data(report: Report, judged: int) -> Any:
+    return {
+        "records": report.records,
+        "recomputed": judged,
+        "findings": [{"line": finding.line, "message": finding.message} for finding in report.findings],
+        "releases": [
+            {
+                "namespace": chain[0],
+                "name": chain[1],
+                "first": report.first[chain],
+                "last": head.sequence,
+                "hash": head.hash,
+                "signedUpTo": report.anchored[chain].head.sequence if chain in report.anchored else 0,
+            }
+            for chain, head in sorted(report.heads.items())
+        ],
+    }
+
+
+def _words(report: Report, judged: int | None) -> str:
+    lines = [f"wrong: {finding}" for finding in report.findings]
+    for chain, (first, last) in sorted(report.unanchored.items()):
+        which = f"record {first} is" if first == last else f"records {first} to {last} are"
+        lines.append(f"unanchored: {'/'.join(chain)}: {which} beyond the last checkpoint; nobody vouches for the end")
+    verdict = f"{len(report.findings)} things are wrong" if report.findings else "every byte and every link is right"
+    lines.append(f"{report.records} records of {len(report.heads)} releases: {verdict}")
+    if judged is not None:
+        lines.append(f"{judged} records were judged again from their own numbers")
+    return "\n".join(lines)
+
+
+def _say(report: Report) -> None:
+    for finding in report.findings:
+        typer.echo(f"wrong: {finding}", err=True)

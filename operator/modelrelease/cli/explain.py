@@ -1,0 +1,78 @@
+"""`modelrelease explain`: why a gate says what it says: the verdict in a sentence, its numbers, its evidence over time.
+
+The present comes from the release's status, the past from the workings that its records hold; those are judged again,
+so that what is shown is what anybody gets from the record alone.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from modelrelease.cli.cluster import (
+    EXIT_DENIED,
+    EXIT_ERROR,
+    EXIT_NOT_FOUND,
+    MAY_READ,
+    Kubeconfig,
+    Namespace,
+    Output,
+    echo,
+    fail,
+    on_cluster,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(explain)
+
+
+def explain(
+    name: Annotated[str, typer.Argument(help="Name of the ModelRelease.", show_default=False)],
+    gate: Annotated[str | None, typer.Option("--gate", "-g", help="Only this gate, or GATE/SEGMENT.")] = None,
+    record: Annotated[
+        int | None, typer.Option(min=1, help="Number of the record; default: the newest judged one.")
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Judge all records again; exit code 1 if one differs.")
+    ] = False,
+    chart: Annotated[Path | None, typer.Option(help="Draw the evidence into this file, .svg or .png.")] = None,
+    namespace: Namespace = "",
+    kubeconfig: Kubeconfig = None,
+    output: Output = "text",
+) -> None:
+    """Show why a release's gates say what they say: sentence, numbers, and the evidence over time."""
+    from modelrelease.cli import charts, explain_text
+    from modelrelease.cli.story import story_of
+    from modelrelease.controller import kube as api
+    from modelrelease.controller.kube import Denied
+
+    if output not in ("text", "json", "yaml"):
+        fail(f"--output {output!r}: write text, json or yaml", 2)
+    if chart is not None:
+        charts.check(chart)
+
+    async def read(kube: Any) -> tuple[Any, list[Any]]:
+        try:
+            release = await kube.find(api.RELEASES, namespace, name)
+            return release, await kube.list(api.RECORDS, namespace, labelSelector=f"modelrelease.dev/release={name}")
+        except Denied as error:
+            fail(f"{error.message}; {MAY_READ.format(namespace)}", EXIT_DENIED)
+
+    release, records = on_cluster(kubeconfig, read)
+    if release is None and not records:
+        known = f"kubectl get modelreleases -n {namespace} lists those that there are"
+        fail(f"there is no ModelRelease {name} in namespace {namespace}: {known}", EXIT_NOT_FOUND)
+    story = story_of(release, records, name=name, namespace=namespace, gate=gate, number=record, verify=verify)
+    if chart is not None:
+        curves = story.record.curves if story.record else ()
+        if not any(curve.points for curve in curves):
+            fail(f"nothing to draw into {chart}: {explain_text.NO_CURVE.format(name)}")
+        charts.save(
+            curves, chart, title=f"{namespace}/{name}, record {story.record.spec['sequence'] if story.record else ''}"
+        )
+    echo(explain_text.as_data(story), output, lambda: explain_text.as_text(story, chart))
+    wrong = [differs for _, _, differs in story.checked if differs]
+    if verify and (wrong or (story.record and story.record.differs)):
+        raise typer.Exit(EXIT_ERROR)

@@ -1,0 +1,71 @@
+"""How much windows echo their predecessors: where the candidate's excess comes in runs, they prove less than they seem.
+
+Betting needs windows of which none foretells the next. A window as long as stable's autocorrelation sees to that, but
+not where a rate wanders for longer than any sensible window, and stable's history cannot tell whether the arms wander
+together (then it cancels) or apart. The residuals between the arms can: e = y_c − p·T at the rate ratio seen so far. V
+is their long-run variance over their variance, 1 + 2·Σ(correlations) with weights that fade (Newey and West 1987), less
+what chance may have done; the log factor F of the next window is divided by V. V was known before the window and is at
+least 1, so by Jensen's inequality E[F^(1/V)] ≤ (E F)^(1/V) ≤ 1: drag costs power, never validity. It buys what
+tempering buys: exp of a sum whose variance is V times too large has mean 1 again once its exponent is divided by V.
+
+Windows as long as the longest possible wandering were rejected: they find a doubled rate after hours.
+"""
+
+import math
+from dataclasses import dataclass
+
+from modelrelease.gates.counts import Counts
+
+MEMORY_S = 300.0
+"""How long residuals are remembered, in seconds, and at least FEWEST windows."""
+
+FEWEST = 2.5
+CHANCE = 1.0
+"""How many standard errors of V are put down to chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """One segment. `before`: past residuals, fading; `products`: Σ e·before; `squared`: Σ (e·before)²; `own`: Σ e².
+
+    `candidate`, `stable`: the two sums of the Mantel-Haenszel rate ratio (1959), which drift does not bias.
+    """
+
+    segment: str = ""
+    before: float = 0.0
+    products: float = 0.0
+    squared: float = 0.0
+    own: float = 0.0
+    candidate: float = 0.5
+    stable: float = 0.5
+
+    def update(self, window: Counts, fading: float) -> "Echo":
+        """Learn from one window; without both arms it teaches nothing. `fading`: what is left of a residual then."""
+        if not window.both_arms:
+            return self
+        odds = self.candidate / self.stable * window.n_c / window.n_s
+        e = window.y_c - odds / (1 + odds) * (window.y_c + window.y_s)
+        product, exposure = e * self.before, window.n_c + window.n_s
+        return Echo(
+            self.segment,
+            fading * self.before + e,
+            self.products + product,
+            self.squared + product * product,
+            self.own + e * e,
+            self.candidate + window.y_c * window.n_s / exposure,
+            self.stable + window.y_s * window.n_c / exposure,
+        )
+
+
+def fading(window_s: int, tick_s: float = 15.0) -> float:
+    """What is left of a residual after one window; `tick_s`: how long a window is where window_s is 0."""
+    return math.exp(-1 / max(FEWEST, MEMORY_S / (window_s or tick_s)))
+
+
+def drag(echoes: tuple[Echo, ...]) -> float:
+    """V of the next window, at least 1."""
+    own = sum(echo.own for echo in echoes)
+    if own <= 0:
+        return 1.0
+    chance = CHANCE * math.sqrt(sum(echo.squared for echo in echoes))
+    return max(1.0, 1 + 2 * (sum(echo.products for echo in echoes) - chance) / own)

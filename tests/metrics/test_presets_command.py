@@ -1,0 +1,77 @@
+"""`modelrelease presets`: lists the built-in templates and writes them as manifests that can be applied."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from click.testing import Result
+from typer.testing import CliRunner
+
+from modelrelease.api.gatetemplate import Template, template_of
+from modelrelease.cli.main import app
+from modelrelease.metrics.presets import presets
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, ["presets", *words])
+
+
+def test_the_list_names_every_preset_with_server_type_unit_series_and_arm() -> None:
+    result = run()
+    assert result.exit_code == 0
+    head, *lines = result.stdout.splitlines()
+    assert head.split() == ["NAME", "SERVER", "KIND", "TYPE", "UNIT", "ARM", "SERIES"]
+    assert [line.split()[0] for line in lines] == list(presets())
+    (ttft,) = [line for line in lines if line.startswith("vllm-ttft ")]
+    wanted = ["vllm-ttft", "vLLM", "Operational", "quantile", "s", "release", "vllm:time_to_first_token_seconds_bucket"]
+    assert ttft.split() == wanted
+
+
+@pytest.mark.parametrize("server", ["Envoy Gateway", "envoy gateway"])
+def test_one_servers_presets(server: str) -> None:
+    rows = json.loads(run("--server", server, "-o", "json").stdout)
+    assert len(rows) == 6
+    assert {row["server"] for row in rows} == {"Envoy Gateway"}
+    assert rows[0]["arm"] == ["envoy_cluster_name"]
+    assert "envoyproxy/gateway" in rows[0]["facts"]
+
+
+@pytest.mark.parametrize("name", presets())
+def test_a_manifest_is_what_the_preset_is_and_has_no_anchors(name: str) -> None:
+    result = run(name, "-o", "yaml")
+    assert "&id" not in result.stdout
+    manifest = yaml.safe_load(result.stdout)
+    assert (manifest["apiVersion"], manifest["kind"]) == ("modelrelease.dev/v1alpha1", "ClusterGateTemplate")
+    assert manifest["metadata"] == {"name": name}
+    assert manifest["spec"] == presets()[name].spec
+    assert isinstance(template_of(manifest["spec"], name), Template)
+
+
+def test_several_manifests_are_one_list_that_can_be_applied() -> None:
+    both = yaml.safe_load(run("vllm-ttft", "vllm-waiting", "-o", "yaml").stdout)
+    assert (both["kind"], [item["metadata"]["name"] for item in both["items"]]) == (
+        "List",
+        ["vllm-ttft", "vllm-waiting"],
+    )
+
+
+def test_a_preset_in_words() -> None:
+    text = run("vllm-cost-per-1k-tokens").stdout
+    assert "Allocated instead of used time condemns any small canary" in text
+    assert "series  release_cost_dollars_total, vllm:generation_tokens_total" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["nope"], 3, "there is no preset nope; `modelrelease presets` lists them"),
+        (["--server", "nope"], 2, "write one of Envoy Gateway, Istio"),
+        (["-o", "xml"], 2, "write text, json or yaml"),
+    ],
+)
+def test_what_is_not_there_is_said(words: list[str], code: int, said: str) -> None:
+    result = run(*words)
+    assert result.exit_code == code
+    assert said in result.stderr
