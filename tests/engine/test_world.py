@@ -1,7 +1,8 @@
 """A range of simulated histories keeps every promise, and shows every fault, event and outcome at least once.
 
-The range is fixed, so that a change is judged by the same histories. For a long run: `WORLD_SEEDS=20000 pytest
-tests/engine/test_world.py` (about 60 seeds a second). A seed that fails is replayed by the command that the failure names.
+The range is fixed, so that a change is judged by the same histories. The environment variable WORLD_SEEDS says how many
+there are: `WORLD_SEEDS=10000 pytest tests/engine/test_world.py` is a long run (about 60 seeds a second). A seed that
+fails is replayed by the command that the failure names.
 """
 
 import os
