@@ -29,7 +29,8 @@ def scene(sandbox: Sandbox, namespace: str) -> Iterator[Scene]:
     made.route("v1")
     yield made
     for model in made.models.values():
-        model.remove()
+        sandbox.remove_scrape_target("models", model.service.address)
+        model.part.kill()
 
 
 def test_a_route_is_found_in_the_cluster_and_its_failure_in_history(scene: Scene, tmp_path: Path) -> None:
