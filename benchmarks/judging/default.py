@@ -13,8 +13,9 @@ import numpy as np
 from benchmarks.judging.habits import together
 from benchmarks.judging.scenarios import TICK_S, Floats
 from modelrelease.gates import echo
-from modelrelease.gates.betting import _KNOWN_STAKES, _SHARES
+from modelrelease.gates.betting import _KNOWN_STAKES, _SHARES, FROM_START
 from modelrelease.gates.binomial import alternatives
+from modelrelease.gates.habit import Habit
 from modelrelease.gates.onset import _RATE
 
 _STAKES, _LOG_SHARES = np.array(_KNOWN_STAKES), np.log(_SHARES)
@@ -34,14 +35,15 @@ class Test(Protocol):
 
 
 class Bets:
-    """`betting.against_ratio(ratio)` with echoes, for windows of `ticks` ticks and each release's φ."""
+    """`betting.against_ratio(ratio)` with echoes, for windows of `window_s` (0: ticks) and each release's φ."""
 
-    def __init__(self, ratio: float, phi: Floats, ticks: int) -> None:
-        self._ratio, self._phi = ratio, together(phi)
-        self._fading = echo.fading(0 if ticks == 1 else ticks * TICK_S)
+    def __init__(self, ratio: float, phi: Floats, window_s: int) -> None:
+        self._ratio, self._phi, self._drags = ratio, together(phi), window_s > 0
+        self._fading = echo.fading(Habit(window_s, 1.0))
         rows = len(phi)
-        self._logs = np.tile(_LOG_SHARES, (rows, 1))
-        self._before, self._products, self._squared, self._own = (np.zeros(rows) for _ in range(4))
+        self._logs, self._late = np.tile(_LOG_SHARES, (rows, 1)), np.zeros((rows, len(_STAKES)))
+        self._played, self._windows = np.zeros(rows, int), np.zeros(rows, int)
+        self._bad, self._before, self._products, self._squared, self._own = (np.zeros(rows) for _ in range(5))
         self._candidate, self._stable = np.full(rows, 0.5), np.full(rows, 0.5)
 
     def step(self, n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats) -> None:
@@ -51,28 +53,46 @@ class Bets:
         played = both & (bad > 0)
         odds = self._ratio * raw
         share = odds / (1 + odds)
-        burst = np.where(bad > 1, bad * self._phi / np.maximum(bad + self._phi - 1, 1.0), 1.0)
+        noise = self._burst_noise()
+        burst = np.where(bad > 1, bad * noise / np.maximum(bad + noise - 1, 1.0), 1.0)
         sized = _STAKES / burst[:, None]
         singly = (self._phi == 1)[:, None]
         won = np.where(singly, y_c[:, None] * np.log1p(sized), np.log1p(sized * y_c[:, None]))
         free = np.where(singly, share[:, None], (share * bad)[:, None])
         lost = np.where(singly, bad[:, None], 1.0) * np.log1p(sized * free)
-        self._logs += np.where(played[:, None], (won - lost) / self._drag()[:, None], 0.0)
+        gain = np.where(played[:, None], (won - lost) / self._drag()[:, None], 0.0)
+        self._logs += gain
+        self._played += played
+        put = np.where(played, _shares(np.maximum(self._played, 1)), 0.0)
+        # What overflows here has long been decided.
+        with np.errstate(over="ignore"):
+            self._late = (self._late + put[:, None] * np.array(_SHARES)) * np.exp(gain)
         self._hear(n_c, y_c, n_s, y_s, raw, both)
 
     def log_e(self) -> Floats:
         """The log of the average capital."""
         top = self._logs.max(axis=1)
-        return top + np.log(np.exp(self._logs - top[:, None]).sum(axis=1))
+        from_start = top + np.log(np.exp(self._logs - top[:, None]).sum(axis=1))
+        with np.errstate(over="ignore"):
+            later = np.log(_rest(self._played) + self._late.sum(axis=1))
+        return np.logaddexp(np.log(FROM_START) + from_start, np.log(1 - FROM_START) + later)
 
     def keep(self, rows: np.ndarray) -> None:
         """Go on with these releases only."""
-        for name in ("_phi", "_logs", "_before", "_products", "_squared", "_own", "_candidate", "_stable"):
+        sums = ("_bad", "_before", "_products", "_squared", "_own", "_candidate", "_stable")
+        for name in ("_phi", "_logs", "_late", "_played", "_windows", *sums):
             setattr(self, name, getattr(self, name)[rows])
 
+    def _burst_noise(self) -> Floats:
+        usual = np.where(self._windows > 0, self._bad / np.maximum(self._windows, 1), np.inf)
+        lonely = np.maximum(1.0, (self._phi + 1) / 2 / np.maximum(usual, 1e-9))
+        return np.where(self._phi == 1, 1.0, self._phi * lonely)
+
     def _drag(self) -> Floats:
+        if not self._drags:
+            return np.ones(len(self._own))
         gain = 2 * (self._products - echo.CHANCE * np.sqrt(self._squared)) / np.where(self._own > 0, self._own, 1.0)
-        return np.where(self._own > 0, np.maximum(1.0, 1 + gain), 1.0)
+        return np.where(self._own > 0, np.clip(1 + gain, 1.0, echo.MOST), 1.0)
 
     def _hear(self, n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats, raw: Floats, both: np.ndarray) -> None:
         odds = self._candidate / self._stable * raw
@@ -82,6 +102,8 @@ class Bets:
         self._products += product
         self._squared += product**2
         self._own += e**2
+        self._windows += both
+        self._bad += np.where(both, y_c + y_s, 0.0)
         self._candidate += np.where(both, y_c * n_s / exposure, 0.0)
         self._stable += np.where(both, y_s * n_c / exposure, 0.0)
 
@@ -154,7 +176,8 @@ def _run(
     pair: Pair, counts: tuple[Floats, Floats, Floats, Floats], length: int, phi: Floats, threshold: float
 ) -> np.ndarray:
     rows, ticks = counts[0].shape
-    bets, maximum = Bets(pair.ratio, phi, length), Bound(pair.maximum, phi)
+    bets = Bets(pair.ratio, phi, 0 if length == 1 else length * TICK_S)
+    maximum = Bound(pair.maximum, phi)
     floor = None if pair.floor is None else Bound(pair.floor, phi)
     found, alive = np.zeros(rows, int), np.arange(rows)
     window = [np.zeros(rows) for _ in counts]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +17,7 @@ from benchmarks import synthetic
 from typer.testing import CliRunner, Result
 
 from modelrelease.cli.main import app
+from tests.metrics.fault_server import fault_server
 
 START_S = 1_772_323_200.0
 """2026-03-01 00:00 UTC."""
@@ -204,6 +207,30 @@ def test_a_placeholder_that_only_a_route_knows_is_asked_for(manifest: Path, addr
     result = run(manifest, address, *RANGE)
     assert "no series matches traefik_service_requests_total{service=~" in result.stderr
     assert "svc-assistants-support-chat-v1-0@kubernetesgateway" in result.stderr.replace("\\\\", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_ctrl_c_ends_it_at_once_and_takes_the_bar_away(manifest: Path) -> None:
+    import pty
+
+    with fault_server() as server:
+        server.respond = lambda handler: server.over.wait(60)
+        arguments = ["backtest", "-f", str(manifest), "--prometheus", server.url, "--stable", "version=v1"]
+        pid, terminal = pty.fork()
+        if not pid:
+            os.environ.update(KUBECONFIG="", COLUMNS="80", TERM="xterm")
+            os.execv(sys.executable, [sys.executable, "-m", "modelrelease.cli", *arguments])
+        shown = b""
+        while b"reading history" not in shown or not server.requests:
+            shown += os.read(terminal, 4096)
+        os.write(terminal, b"\x03")
+        with contextlib.suppress(OSError):
+            while more := os.read(terminal, 4096):
+                shown += more
+        _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 130
+    assert b"Traceback" not in shown
+    assert b"\x1b[?25h" in shown[-40:]  # the cursor is back
 
 
 def test_without_numpy_it_says_what_to_install(manifest: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:

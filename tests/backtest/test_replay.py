@@ -71,7 +71,8 @@ def stops_of(result: Result) -> list[tuple[int, str]]:
 def test_ratios_stop_where_the_judge_stops(
     release_steps: int, rule: Absolute | AgainstStable, traffic: Traffic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FIRST_REACH", 16)
+    monkeypatch.setattr(module, "FIRST_REACH", 32)
+    monkeypatch.setattr(module, "AGAIN_REACH", 16)
     of = gate(RATIO, rule)
     windows = random_windows(11, 1, 300, traffic)
     result = replay(track_of(of, windows), timetable(300, release_steps), BARS)

@@ -36,11 +36,12 @@ HANGING = ("httproutes", "modelreleases/status")
 
 @dataclass
 class Storm:
-    """Of each kind of call every third write and every eighth read fails, in all ways after each other."""
+    """Of each kind of call every third write and every eighth read fails, each time in the way used least so far."""
 
     blowing: threading.Event = field(default_factory=threading.Event)
     only_routes: threading.Event = field(default_factory=threading.Event)
     seen: Counter[str] = field(default_factory=Counter)
+    used: Counter[tuple[bool, Fault]] = field(default_factory=Counter)
 
     def rule(self, call: Call) -> Fault:
         if self.only_routes.is_set():
@@ -53,11 +54,16 @@ class Storm:
         self.seen[kind] += 1
         if rest:
             return Fault.NONE
-        ways = [way for way in (ON_WRITES if call.number else ON_READS) if self._fits(way, turn, call)]
-        return ways[(turn + len(kind)) % len(ways)]
+        writes = bool(call.number)
+        ways = [way for way in (ON_WRITES if writes else ON_READS) if self._fits(way, turn, call)]
+        way = min(ways, key=lambda one: self.used[writes, one])
+        self.used[writes, way] += not call.watch
+        return way
 
     def _fits(self, way: Fault, turn: int, call: Call) -> bool:
-        return way is not Fault.HANG or (call.resource in HANGING and not call.watch and turn < len(ON_WRITES))
+        if call.watch:
+            return way not in (Fault.HANG, Fault.LOST_REPLY)
+        return way is not Fault.HANG or (call.resource in HANGING and turn < len(ON_WRITES))
 
 
 @dataclass
@@ -114,10 +120,10 @@ def test_in_a_storm_of_failing_calls_a_good_release_completes_and_a_failing_one_
         completed = good.wait_state("Settled", timeout_s=90)["stable"]
     setting.storm.blowing.clear()
     happened = {(fault, call.number > 0) for fault, call in setting.proxy.fired if not call.watch}
-    assert happened >= {(fault, True) for fault in ON_WRITES} | {(fault, False) for fault in ON_READS}
+    assert happened >= {(fault, True) for fault in ON_WRITES} | {(fault, False) for fault in ON_READS[:-1]}
     assert {fault for fault, call in setting.proxy.fired if call.watch}, "no watch was refused"
     on_routes = {fault for fault, call in setting.proxy.fired if call.number and call.resource == "httproutes"}
-    assert len(on_routes) >= 3, on_routes
+    assert len(on_routes) >= 2, on_routes
     log = scene.sandbox.audit_events()
     states = {lane: route_states(log, scene.namespace, lane.name) for lane in (good, bad)}
     for lane in (good, bad):

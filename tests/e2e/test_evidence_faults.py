@@ -135,8 +135,10 @@ def test_while_prometheus_is_down_nothing_rises_a_deletion_ends_and_afterwards_g
         try:
             bad.fail(candidates["bad"]["revision"])
             for lane in lanes:
-                lane.wait("source down", lambda _, lane=lane: lane.condition("EvidenceFresh").get("status") == "False")
-            assert good.condition("EvidenceFresh")["reason"] == "SourceDown"
+                lane.wait(
+                    "source down", lambda _, lane=lane: lane.condition("EvidenceFresh").get("reason") == "SourceDown"
+                )
+                assert lane.condition("EvidenceFresh")["status"] == "False"
             delete(deleted)
             time.sleep(4)
             for lane in (good, bad):

@@ -59,7 +59,7 @@ def approver(sandbox: Sandbox, role: str) -> None:
 def test_pause_holds_a_due_raise_and_resume_lets_it_go_on(shared_operator: Part, scene: Scene, alice: Person) -> None:
     scene.settle()
     with LoadThread(scene.load(60, 120)):
-        scene.release("v2", stages=[stage("few", 5, minDuration="4s"), stage("full", 100, require="NoHarm")])
+        scene.release("v2", stages=[stage("few", 5, minDuration="6s"), stage("full", 100, require="NoHarm")])
         scene.wait("few", lambda s: stage_name(s) == "few")
         said = alice.does("pause", "chat", "--reason", "the cache is cold")
         scene.wait("paused", lambda s: bool(s.get("pausedBy")))

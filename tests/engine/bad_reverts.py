@@ -91,13 +91,10 @@ def the_safe_backend_is_forgotten(patch: Patch) -> None:
 
 
 @mutant("S11")
-def an_edit_takes_the_candidate_back_to_nobody(patch: Patch) -> None:
-    patch.setattr(raising, "nobody_to_take_it", lambda case: None)
-
-
-@mutant("S11")
-def a_void_raise_takes_the_candidate_back_to_nobody(patch: Patch) -> None:
-    patch.setattr(intents, "nobody_to_take_it", lambda case: None)
+def what_is_no_revert_takes_the_candidate_back_to_nobody(patch: Patch) -> None:
+    """An edit, or a raise that is void."""
+    for module in (raising, intents):
+        patch.setattr(module, "nobody_to_take_it", lambda case: None)
 
 
 @mutant("S12")

@@ -139,9 +139,20 @@ class Process:
 
     def _gather(self, *, live: bool) -> Gathered:
         if not live and self.seen is not None and self.world.strikes("stale"):
-            return replace_evidence(self.seen, self._observed(self.seen))
+            return self._stale(self.seen)
         self.seen = self._read()
         return self.seen
+
+    def _stale(self, old: Gathered) -> Gathered:
+        """An old picture of the object, of its routes, or of both: each kind has a watch of its own."""
+        what = self.world.rng.choice(("both", "object", "routes"))
+        new = self._read()
+        of = new if what == "routes" else old
+        routes = new if what == "object" else old
+        seen = Gathered(of.release, of.progress, of.observed, of.version, dict(routes.routes))
+        seen.observed = replace(seen.observed, routes=routes.observed.routes)
+        seen.observed = self._observed(seen)
+        return seen
 
     def _read(self) -> Gathered:
         stored, spec = self.store.object, self.store.object.spec
@@ -312,11 +323,6 @@ class Process:
                 raise ApiError(f"{what}: reply lost")
             do()
         return result
-
-
-def replace_evidence(gathered: Gathered, observed: Observed) -> Gathered:
-    """An old picture of the objects with the newest evidence."""
-    return Gathered(gathered.release, gathered.progress, observed, gathered.version, dict(gathered.routes))
 
 
 def _needs_live(action: Action) -> bool:

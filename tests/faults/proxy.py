@@ -50,13 +50,13 @@ class Call:
 
     @property
     def resource(self) -> str:
-        """`<plural>` or `<plural>/<subresource>`, without names."""
+        """`<plural>` or `<plural>/<subresource>`, without names; "" for what is no resource."""
         parts = [part for part in self.path.split("/") if part]
         start = 3 if parts[0] == "apis" else 2
         rest = parts[start:]
         if rest[:1] == ["namespaces"] and len(rest) > 2:
             rest = rest[2:]
-        return "/".join([rest[0], *rest[2:3]])
+        return "/".join([*rest[:1], *rest[2:3]])
 
 
 Rule = Callable[[Call], Fault]

@@ -7,7 +7,7 @@ import pytest
 
 from modelrelease.gates.counts import Counts
 from modelrelease.gates.demands import AtMost
-from modelrelease.gates.onset import Onset, _share, _unstaked
+from modelrelease.gates.onset import Onset, share_of, unstaked
 
 THREE_GATES = math.log(300)
 
@@ -32,7 +32,7 @@ def test_half_failing_after_clean_windows_is_found_within_two_windows_of_twenty(
 
 def test_the_shares_of_all_windows_add_up_to_one() -> None:
     for windows in (1, 2, 10, 1000):
-        assert math.isclose(sum(_share(k) for k in range(1, windows + 1)) + _unstaked(windows), 1.0)
+        assert math.isclose(sum(share_of(k) for k in range(1, windows + 1)) + unstaked(windows), 1.0)
 
 
 def test_a_rate_at_the_bound_is_seldom_refuted_however_often_one_looks() -> None:

@@ -44,6 +44,8 @@ def unit(version: str, service: str, **fields: Any) -> UnitRef:
 
 STABLE = unit("v1", "stable")
 CANDIDATE = unit("v2", "candidate")
+SCRAPES_S = 2.5
+"""Longer than two scrapes of the sandbox's Prometheus."""
 
 
 @dataclass
@@ -382,23 +384,39 @@ def test_a_route_of_our_own_is_made_served_and_deleted(steering: Steering) -> No
 
 
 def test_places_find_the_gateway_s_series_of_each_arm(steering: Steering) -> None:
+    """What was asked is counted once, by the arms' series; a rule that stood at the same place before keeps its own."""
     steering.to(500, low=500)
-    steering.ask(40, mix=[Share(0.5, {"x-criticality": "low"})])
     places = ROUTER.places(steering.release, "chat", steering.read(), candidate=CANDIDATE, stable=STABLE)
-
     assert len(places) == 2
-    for arm in [arm for place in places for arm in (place.candidate, place.stable)]:
-        assert arm is not None
-        service = (
-            f"httproute-{arm['namespace']}-{arm['route']}-.*-{arm['ruleIndex']}-[0-9a-f]+"
-            f"-svc-{arm['serviceNamespace']}-{arm['service']}-{arm['backendIndex']}@kubernetesgateway"
-        )
-        query = urlencode({"query": f'traefik_service_requests_total{{service=~"{service}"}}'})
-        assert len(eventually(partial(series, f"{steering.sandbox.prometheus_url}/api/v1/query?{query}"))) == 1
+    arms = [arm for place in places for arm in (place.candidate, place.stable)]
+
+    def counted() -> list[float] | None:
+        counts = [requests_of(steering, arm) for arm in arms if arm is not None]
+        return [sum(count) for count in counts] if all(counts) else None
+
+    def settled() -> list[float] | None:
+        first = counted()
+        time.sleep(SCRAPES_S)
+        return first if first and first == counted() else None
+
+    before = found(eventually(settled))
+    steering.ask(40, mix=[Share(0.5, {"x-criticality": "low"})])
+    eventually(lambda: sum(found(counted())) - sum(before) >= 40)
+    grown = [now - then for now, then in zip(found(eventually(settled)), before, strict=True)]
+    assert len(grown) == 4
+    assert all(grown), grown
+    assert sum(grown) == 40
 
 
-def series(url: str) -> list[Json]:
-    return list(call(url)["data"]["result"])
+def requests_of(steering: Steering, arm: Mapping[str, str]) -> list[float]:
+    """The counters of one arm's series."""
+    service = (
+        f"httproute-{arm['namespace']}-{arm['route']}-.*-{arm['ruleIndex']}-[0-9a-f]+"
+        f"-svc-{arm['serviceNamespace']}-{arm['service']}-{arm['backendIndex']}@kubernetesgateway"
+    )
+    query = urlencode({"query": f'traefik_service_requests_total{{service=~"{service}"}}'})
+    result = call(f"{steering.sandbox.prometheus_url}/api/v1/query?{query}")["data"]["result"]
+    return [float(series["value"][1]) for series in result]
 
 
 def test_query_and_method_of_a_segment_reach_the_gateway(steering: Steering) -> None:

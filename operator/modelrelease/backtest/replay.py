@@ -21,8 +21,9 @@ from modelrelease.gates.value import BREACHES, Sample, ValueMachine
 
 WEEK_S = 7 * 86400.0
 
-FIRST_REACH = 64
-"""Windows after its start at which a test is first looked at; four times as many each time it has not stopped."""
+FIRST_REACH, AGAIN_REACH = 1024, 64
+"""Steps after its start at which a test is first looked at, and one that starts again after a stop; four times as many
+each time it has not stopped."""
 
 MOST_STOPS = 500
 """Stops of one gate in one release after which the rest of that release is not replayed."""
@@ -239,7 +240,7 @@ def _tests(track: Track, timetable: Timetable, threshold: float) -> tuple[Ints, 
         first = np.where(stopped, first + at + 1, first)
         number = number + stopped
         cut += int((stopped & (number >= MOST_STOPS)).sum())
-        reach = np.where(stopped, FIRST_REACH, reach * 4)
+        reach = np.where(stopped, AGAIN_REACH, reach * 4)
         more = np.where(stopped, (first < last) & (number < MOST_STOPS), length < last - first)
         first, last, reach, number = first[more], last[more], reach[more], number[more]
     found.sort(key=lambda pair: pair[1])

@@ -1,14 +1,14 @@
 """How a backtest is shown: a table, the stops in words and a strip per gate for a terminal; plain data for programs."""
 
-import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.padding import Padding
@@ -254,7 +254,7 @@ def _phase_data(phases: Phases) -> dict[str, Any]:
 
 
 def _result_data(result: Result) -> dict[str, Any]:
-    highest = [value for value in _finite(result.evidence) if value is not None]
+    known = result.evidence[np.isfinite(result.evidence)]
     return {
         "gate": result.track.gate.name,
         "segment": result.track.segment,
@@ -263,7 +263,7 @@ def _result_data(result: Result) -> dict[str, Any]:
         "judgedSeconds": result.judged_s,
         "falseAlarms": len(result.false_alarms),
         "falseAlarmsPerWeek": result.per_week,
-        "highestLogE": max(highest, default=None),
+        "highestLogE": float(known.max()) if len(known) else None,
         "incidents": [
             {
                 "from": _rfc3339(found.incident.from_s),
@@ -285,10 +285,6 @@ def _result_data(result: Result) -> dict[str, Any]:
         ],
         "releasesCut": result.cut,
     }
-
-
-def _finite(values: Sequence[float] | Any) -> Iterator[float]:
-    return (float(value) for value in values if math.isfinite(value))
 
 
 def _rfc3339(at_s: float) -> str:

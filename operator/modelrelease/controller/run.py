@@ -18,7 +18,7 @@ from modelrelease.controller.demands import demands_of
 from modelrelease.controller.evidence import EvidenceService
 from modelrelease.controller.execute import Executor, Refused
 from modelrelease.controller.gather import Gathered, Gatherer
-from modelrelease.controller.kube import ApiError, Changed, Conflict, Kube, NotFound, Resource
+from modelrelease.controller.kube import ApiError, Changed, Conflict, Kube, NotFound, Resource, Unavailable
 from modelrelease.controller.leader import Leadership
 from modelrelease.controller.probes import Probes
 from modelrelease.controller.queue import DueQueue
@@ -93,7 +93,8 @@ class Operator:
         self._api = api
 
     async def _work(self, api: Kube, leadership: Leadership, stop: asyncio.Event) -> None:
-        await self._read_everything(api)
+        if not await _first(self._begin(api), leadership.hold(), stop.wait()):
+            return
         self._watching = Watching(self.settings.kubeconfig, self._see)
         self._watching.start()
         self._synced = True
@@ -108,6 +109,18 @@ class Operator:
         finally:
             await self.evidence.close()
             await self._watching.stop()
+
+    async def _begin(self, api: Kube) -> None:
+        """List everything once, however often it takes: a process that ends is started again ever more slowly."""
+        tries = 0
+        while True:
+            try:
+                await self._read_everything(api)
+                return
+            except Unavailable as error:
+                log.warning("could not list yet", error=str(error))
+                await asyncio.sleep(min(5.0, 0.25 * 2.0 ** min(tries, 8)))
+                tries += 1
 
     async def _read_everything(self, api: Kube) -> dict[str, int]:
         """List all kinds, so that nothing is decided on half a picture (a Pause not seen yet, say).

@@ -13,8 +13,8 @@ class Counts:
     """Events and bad events of the candidate (c) and of stable (s).
 
     `phi`: how much noisier than independent events stable was before this window (≥ 1). `drag`: by how much windows
-    that resemble their predecessors overstate what they prove (≥ 1). `known`: φ comes from stable's history, and 1 says
-    that its events are independent. Tests may use all three, because they were known before the window.
+    that resemble their predecessors overstate what they prove (≥ 1). Tests may use both, because they were known before
+    the window.
     """
 
     n_c: float = 0.0
@@ -23,7 +23,6 @@ class Counts:
     y_s: float = 0.0
     phi: float = 1.0
     drag: float = 1.0
-    known: bool = False
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(self.n_c + other.n_c, self.y_c + other.y_c, self.n_s + other.n_s, self.y_s + other.y_s)
@@ -37,18 +36,18 @@ class Counts:
     def inverted(self) -> "Counts":
         """Good events counted as bad ones, for demands of at least so many."""
         good_c, good_s = self.n_c - self.y_c, self.n_s - self.y_s
-        return Counts(self.n_c, good_c, self.n_s, good_s, self.phi, self.drag, self.known)
+        return Counts(self.n_c, good_c, self.n_s, good_s, self.phi, self.drag)
 
 
 NO_COUNTS = Counts()
 """Nothing happened on either arm."""
 
 
-def counts_of(candidate: Tally, stable: Tally, phi: float = 1.0, *, drag: float = 1.0, known: bool = False) -> Counts:
+def counts_of(candidate: Tally, stable: Tally, phi: float = 1.0, *, drag: float = 1.0) -> Counts:
     """The counts of one stratum.
 
     Two counters are never scraped at the same instant, so a window may hold more bad events than events; the events
     are then raised to the bad ones, which claims less than a rate above one would.
     """
     n_c, n_s = max(candidate.total, candidate.bad), max(stable.total, stable.bad)
-    return Counts(n_c, candidate.bad, n_s, stable.bad, phi, drag, known)
+    return Counts(n_c, candidate.bad, n_s, stable.bad, phi, drag)

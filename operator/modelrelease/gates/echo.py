@@ -9,12 +9,15 @@ least 1, so by Jensen's inequality E[F^(1/V)] ≤ (E F)^(1/V) ≤ 1: drag costs 
 tempering buys: exp of a sum whose variance is V times too large has mean 1 again once its exponent is divided by V.
 
 Windows as long as the longest possible wandering were rejected: they find a doubled rate after hours.
+
+What is heard of past windows also tells how many bad events a window usually holds (`burst_noise`).
 """
 
 import math
 from dataclasses import dataclass
 
 from modelrelease.gates.counts import Counts
+from modelrelease.gates.habit import Habit
 
 MEMORY_S = 300.0
 """How long residuals are remembered, in seconds, and at least FEWEST windows."""
@@ -23,12 +26,16 @@ FEWEST = 2.5
 CHANCE = 1.0
 """How many standard errors of V are put down to chance."""
 
+MOST = 2.0
+"""V is not taken for more than this: an excess that begins late looks like an echo too, and must be found."""
+
 
 @dataclass(frozen=True, slots=True)
 class Echo:
     """One segment. `before`: past residuals, fading; `products`: Σ e·before; `squared`: Σ (e·before)²; `own`: Σ e².
 
-    `candidate`, `stable`: the two sums of the Mantel-Haenszel rate ratio (1959), which drift does not bias.
+    `candidate`, `stable`: the two sums of the Mantel-Haenszel rate ratio (1959), which drift does not bias. `windows`:
+    how many were heard; `bad`: the bad events of both arms in them.
     """
 
     segment: str = ""
@@ -38,13 +45,16 @@ class Echo:
     own: float = 0.0
     candidate: float = 0.5
     stable: float = 0.5
+    windows: int = 0
+    bad: float = 0.0
 
     def update(self, window: Counts, fading: float) -> "Echo":
         """Learn from one window; without both arms it teaches nothing. `fading`: what is left of a residual then."""
         if not window.both_arms:
             return self
         odds = self.candidate / self.stable * window.n_c / window.n_s
-        e = window.y_c - odds / (1 + odds) * (window.y_c + window.y_s)
+        bad = window.y_c + window.y_s
+        e = window.y_c - odds / (1 + odds) * bad
         product, exposure = e * self.before, window.n_c + window.n_s
         return Echo(
             self.segment,
@@ -54,18 +64,30 @@ class Echo:
             self.own + e * e,
             self.candidate + window.y_c * window.n_s / exposure,
             self.stable + window.y_s * window.n_c / exposure,
+            self.windows + 1,
+            self.bad + bad,
         )
 
 
-def fading(window_s: int, tick_s: float = 15.0) -> float:
-    """What is left of a residual after one window; `tick_s`: how long a window is where window_s is 0."""
-    return math.exp(-1 / max(FEWEST, MEMORY_S / (window_s or tick_s)))
+def fading(habit: Habit) -> float:
+    """What is left of a residual after one window."""
+    return math.exp(-1 / max(FEWEST, MEMORY_S / max(habit.window_s, 1)))
 
 
-def drag(echoes: tuple[Echo, ...]) -> float:
-    """V of the next window, at least 1."""
+def drag(habit: Habit, echoes: tuple[Echo, ...]) -> float:
+    """V of the next window, 1…MOST. Where history shows no echo from tick to tick, none is looked for."""
     own = sum(echo.own for echo in echoes)
-    if own <= 0:
+    if own <= 0 or not habit.window_s:
         return 1.0
     chance = CHANCE * math.sqrt(sum(echo.squared for echo in echoes))
-    return max(1.0, 1 + 2 * (sum(echo.products for echo in echoes) - chance) / own)
+    return min(MOST, max(1.0, 1 + 2 * (sum(echo.products for echo in echoes) - chance) / own))
+
+
+def burst_noise(habit: Habit, echoes: tuple[Echo, ...]) -> float:
+    """φ that stakes are sized by in the next window: more than the habit's where windows hold less than one burst on
+    average, because the bad events of one window are then likely to be one burst, however large."""
+    windows = sum(echo.windows for echo in echoes)
+    if habit.together == 1 or not windows:
+        return habit.together
+    usual = sum(echo.bad for echo in echoes) / windows
+    return habit.together * max(1.0, (habit.together + 1) / 2 / max(usual, 1e-9))

@@ -208,7 +208,7 @@ def _gains(betting: Betting, arms: Arms, window_s: float, phi: float, known: boo
     gains = [0.0] * len(before.capital)
     for bad_c, weight_c in _grid(n_c * arms.candidate, phi):
         for bad_s, weight_s in _grid(n_s * arms.stable, phi):
-            window = Counts(max(n_c, bad_c), bad_c, max(n_s, bad_s), bad_s, phi, known=known)
+            window = Counts(max(n_c, bad_c), bad_c, max(n_s, bad_s), bad_s, phi)
             after = betting.update(before, window).capital
             gains = [gain + weight_c * weight_s * log for gain, log in zip(gains, after, strict=True)]
     return tuple(gains)

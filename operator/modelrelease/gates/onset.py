@@ -50,11 +50,11 @@ class Onset:
             return state
         weights, if_bad, if_good = alternatives(self.bound, self.phi)
         number = state.windows + 1
-        put = math.log(_share(number))
+        put = math.log(share_of(number))
         before = state.logs or (-math.inf,) * len(weights)
         bad, good = window.y_c, window.n_c - window.y_c
         logs = tuple(
-            _log_add(old, put + math.log(weight)) + bad * worse + good * better
+            log_add(old, put + math.log(weight)) + bad * worse + good * better
             for old, weight, worse, better in zip(before, weights, if_bad, if_good, strict=True)
         )
         return Stakes(number, logs)
@@ -63,23 +63,24 @@ class Onset:
         """The log E-value: all capital, and what was not staked yet."""
         if not state.windows:
             return 0.0
-        rest = math.log(max(_unstaked(state.windows), 1e-300))
+        rest = math.log(max(unstaked(state.windows), 1e-300))
         top = max(rest, *state.logs)
         return top + math.log(math.exp(rest - top) + sum(math.exp(log - top) for log in state.logs))
 
 
 @lru_cache(maxsize=65536)
-def _share(number: int) -> float:
+def share_of(number: int) -> float:
     """What is staked at window `number` (from 1); the shares of all windows add up to one."""
     soon = 1 / (number * (number + 1))
     return 0.5 * soon + 0.5 * _RATE * (1 - _RATE) ** (number - 1)
 
 
-def _unstaked(windows: int) -> float:
+def unstaked(windows: int) -> float:
     """What is left after so many windows: the two tails in closed form."""
     return 0.5 / (windows + 1) + 0.5 * (1 - _RATE) ** windows
 
 
-def _log_add(a: float, b: float) -> float:
+def log_add(a: float, b: float) -> float:
+    """The logarithm of the sum of two exponentials, either of which may be zero."""
     top = max(a, b)
     return top + math.log1p(math.exp(min(a, b) - top)) if top > -math.inf else top

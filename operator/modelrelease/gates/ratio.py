@@ -23,7 +23,7 @@ from modelrelease.gates.demands import (
     within_ratio,
 )
 from modelrelease.gates.dispersion import Dispersion, phi_for_passing, phi_for_stakes
-from modelrelease.gates.echo import Echo, drag, fading
+from modelrelease.gates.echo import Echo, burst_noise, drag, fading
 from modelrelease.gates.habit import Habit
 from modelrelease.gates.machine import Bars, Numbers
 from modelrelease.gates.sequences import all_of, log_mean_exp
@@ -67,8 +67,9 @@ class RatioMachine:
     def count(self, state: Proportions, candidate: Tally, stable: Tally, segment: str) -> Proportions:
         """Count one window of one segment; its φ and its drag come from what was known before it."""
         habit = state.habit
-        phi = habit.together if habit else phi_for_stakes(state.dispersions)
-        window = counts_of(candidate, stable, phi, drag=drag(state.echoes), known=habit is not None)
+        phi = burst_noise(habit, state.echoes) if habit else phi_for_stakes(state.dispersions)
+        held = drag(habit, state.echoes) if habit else 1.0
+        window = counts_of(candidate, stable, phi, drag=held)
         return Proportions(
             totals=state.totals + window,
             dispersions=_learn(state.dispersions, segment, window) if self.comparative else (),
@@ -173,5 +174,5 @@ def _learn(dispersions: tuple[Dispersion, ...], segment: str, window: Counts) ->
 def _hear(echoes: tuple[Echo, ...], segment: str, window: Counts, habit: Habit) -> tuple[Echo, ...]:
     if all(echo.segment != segment for echo in echoes):
         echoes = (*echoes, Echo(segment))
-    left = fading(habit.window_s)
+    left = fading(habit)
     return tuple(echo.update(window, left) if echo.segment == segment else echo for echo in echoes)

@@ -34,7 +34,7 @@ SHORTEST_S = 60
 """Longest window, and the shortest that MOST_IN_WINDOW asks for, in seconds."""
 
 FEWEST_IN_WINDOW = 15.0
-MOST_IN_WINDOW = 600.0
+MOST_IN_WINDOW = 700.0
 """Bad events of stable in one window, where they come together."""
 
 LASTING_S = 720

@@ -85,29 +85,32 @@ def all_moments(machine: ContrastMachine, windows: Windows) -> list[tuple[Contra
 def waited_for(machine: ContrastMachine, windows: Windows) -> Windows:
     """With windows whose cost was not booked yet joined to the next ones of their segment; the others are empty."""
     kept = windows.where(windows.n_c > 0)
-    ready = (kept.n_c > 0) & (kept.y_c > 0)
-    if machine.comparative:
-        ready &= kept.y_s > 0
-    if not ((kept.n_c > 0) & ~ready).any():
+    late = (kept.n_c > 0) & ~((kept.y_c > 0) & ((kept.y_s > 0) | (not machine.comparative)))
+    if not late.any():
         return kept
-    n_c, y_c, n_s, y_s = (values.copy() for values in (windows.n_c, windows.y_c, windows.n_s, windows.y_s))
+    counts, found = (np.stack([some.n_c, some.y_c, some.n_s, some.y_s]) for some in (windows, kept))
     for columns in windows.segments():
-        _carry((n_c, y_c, n_s, y_s), np.flatnonzero(columns), machine.comparative)
+        begins = np.flatnonzero(np.logical_or.reduce(late[:, columns], axis=0))
+        _carry(counts, found, np.flatnonzero(columns), begins, machine.comparative)
+    n_c, y_c, n_s, y_s = found
     return Windows(n_c, y_c, n_s, y_s, segment=windows.segment)
 
 
-def _carry(counts: tuple[Floats, Floats, Floats, Floats], columns: Ints, comparative: bool) -> None:
-    """Pass on what waits from window to window of one segment, in place: all releases at once, one window at a time."""
-    waiting = np.zeros((4, len(counts[0])))
-    for column in columns:
-        sums = waiting + np.stack([values[:, column] for values in counts])
-        n_c, y_c, _, y_s = sums
-        done = (y_c > 0) & ((y_s > 0) | (not comparative))
-        waits = (n_c > 0) & ~done
-        counted = (n_c > 0) & done
-        for values, total in zip(counts, sums, strict=True):
-            values[:, column] = np.where(counted, total, 0.0)
-        waiting = np.where(waits, sums, 0.0)
+def _carry(counts: Floats, found: Floats, columns: Ints, begins: Ints, comparative: bool) -> None:
+    """Pass on what waits from window to window of one segment: all releases at once, one window at a time.
+
+    `begins`: the windows of which some release has to wait; the others are looked at only while something waits.
+    """
+    place = 0
+    while (index := np.searchsorted(begins, place)) < len(begins):
+        place, waiting = int(begins[index]), np.zeros(counts.shape[:2])
+        while place < len(columns) and (place == begins[index] or waiting.any()):
+            sums = waiting + counts[:, :, columns[place]]
+            n_c, y_c, _, y_s = sums
+            done = (y_c > 0) & ((y_s > 0) | (not comparative))
+            found[:, :, columns[place]] = np.where((n_c > 0) & done, sums, 0.0)
+            waiting = np.where((n_c > 0) & ~done, sums, 0.0)
+            place += 1
 
 
 def _moments(contrast: Contrast, per: float, windows: Windows) -> Moments:

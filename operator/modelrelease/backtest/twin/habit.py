@@ -1,4 +1,4 @@
-"""Stable's habit, release by release, and the drag that goes with it: `gates.habit` and `gates.echo` for arrays."""
+"""Stable's habit, release by release, and what past windows tell of the next: `gates.habit` and `gates.echo`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,14 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from modelrelease.backtest.twin.windows import Floats, Ints, Packed, Windows, before_each
-from modelrelease.gates.echo import CHANCE, FEWEST, MEMORY_S
+from modelrelease.gates.echo import CHANCE, FEWEST, MEMORY_S, MOST
 from modelrelease.gates.habit import HIGHEST_KNOWN, INDEPENDENT
 
 _FADED = 30.0
 """Sums are taken over so many times the memory at once: e^30 more for the oldest is still exact."""
-
-_TICK_S = 15.0
-"""How long a window counts as where its length is 0, as in `gates.echo.fading`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,10 +35,18 @@ def by_habit(window_s: Floats, phi: Floats) -> Iterator[tuple[Ints, Known | None
             yield index, known
 
 
-def drag(windows: Windows, window_s: Floats) -> Floats:
-    """By how much each window overstates what it proves, as known before it, at least 1."""
-    fading = np.exp(-1 / np.maximum(FEWEST, MEMORY_S / np.where(window_s > 0, window_s, _TICK_S)))
-    products, squared, own = (np.zeros(windows.shape) for _ in range(3))
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """What was known before each window: by how much it overstates what it proves, and φ that stakes are sized by."""
+
+    drag: Floats
+    noise: Floats
+
+
+def heard(windows: Windows, known: Known) -> Heard:
+    """What past windows tell of the next one, as `gates.echo` hears it."""
+    fading = np.exp(-1 / np.maximum(FEWEST, MEMORY_S / np.maximum(known.window_s, 1.0)))
+    products, squared, own, number, bad = (np.zeros(windows.shape) for _ in range(5))
     for columns in windows.segments():
         packed = Packed((windows.n_c > 0) & (windows.n_s > 0) & columns)
         n_c, n_s = packed.pack(windows.n_c, 1.0), packed.pack(windows.n_s, 1.0)
@@ -54,9 +59,16 @@ def drag(windows: Windows, window_s: Floats) -> Floats:
         rows, places = np.nonzero(packed.valid())
         at = (rows, packed.columns()[rows, places])
         products[at], squared[at], own[at] = product[rows, places], product[rows, places] ** 2, e[rows, places] ** 2
-    products, squared, own = (np.cumsum(values, axis=1) for values in (products, squared, own))
-    found = 1 + 2 * (products - CHANCE * np.sqrt(squared)) / np.where(own > 0, own, 1.0)
-    return before_each(np.where(own > 0, np.maximum(1.0, found), 1.0), 1.0)
+        number[at], bad[at] = 1.0, (y_c + y_s)[rows, places]
+    products, squared, own, number, bad = (
+        before_each(np.cumsum(values, axis=1), 0.0) for values in (products, squared, own, number, bad)
+    )
+    lasting = 1 + 2 * (products - CHANCE * np.sqrt(squared)) / np.where(own > 0, own, 1.0)
+    drag = np.where((own > 0) & (known.window_s > 0)[:, None], np.clip(lasting, 1.0, MOST), 1.0)
+    together = known.together[:, None]
+    usual = np.maximum(bad / np.maximum(number, 1.0), 1e-9)
+    noise = together * np.maximum(1.0, (together + 1) / 2 / usual)
+    return Heard(drag, np.where((together == 1) | (number == 0), together, noise))
 
 
 def _faded(e: Floats, fading: Floats) -> Floats:

@@ -10,11 +10,11 @@ from functools import lru_cache
 import numpy as np
 
 from modelrelease.backtest.twin.dispersion import phi_for_stakes
-from modelrelease.backtest.twin.habit import Known, drag
+from modelrelease.backtest.twin.habit import Known, heard
 from modelrelease.backtest.twin.logs import log_dot_exp, log_sum_exp, normal_mixture_log_e
 from modelrelease.backtest.twin.windows import Bools, Floats, Windows, blocks
 from modelrelease.gates import mirrored, onset
-from modelrelease.gates.betting import _KNOWN_STAKES, _SHARES, _STAKES, Betting, Null
+from modelrelease.gates.betting import _KNOWN_STAKES, _SHARES, _STAKES, FROM_START, Betting, Null
 from modelrelease.gates.binomial import _SMALLEST as _SMALLEST_BOUND
 from modelrelease.gates.binomial import _table, alternatives
 from modelrelease.gates.difference import _SMALLEST as SMALLEST_EFFECT
@@ -36,8 +36,8 @@ def betting(test: Betting, windows: Windows, known: Known | None) -> Floats:
             return np.log1p(scaled * y_c[piece]) - np.log1p(scaled * free[piece])
 
         return _mean_of_sums(gain, windows.shape, np.full(len(_STAKES), 1 / len(_STAKES)))
-    sizes, slow = _along(_KNOWN_STAKES), drag(windows, known.window_s)
-    bursts, singly = burst(bad, known.together[:, None]), not known.bursts and test.null.difference == 0
+    sizes, past = _along(_KNOWN_STAKES), heard(windows, known)
+    bursts, singly = burst(bad, past.noise), not known.bursts and test.null.difference == 0
     share = free / np.where(bad > 0, bad, 1.0)
 
     def gain_known(piece: Piece) -> Floats:
@@ -46,9 +46,11 @@ def betting(test: Betting, windows: Windows, known: Known | None) -> Floats:
             found = y_c[piece] * np.log1p(scaled) - bad[piece] * np.log1p(scaled * share[piece])
         else:
             found = np.log1p(scaled * y_c[piece]) - np.log1p(scaled * free[piece])
-        return found / slow[piece]
+        return found / past.drag[piece]
 
-    return _mean_of_sums(gain_known, windows.shape, np.array(_SHARES))
+    early = _mean_of_sums(gain_known, windows.shape, np.array(_SHARES))
+    later = _from_any_window(gain_known, some, np.array(_SHARES))
+    return np.logaddexp(np.log(FROM_START) + early, np.log(1 - FROM_START) + later)
 
 
 def burst(bad: Floats, phi: Floats) -> Floats:
@@ -128,32 +130,53 @@ def alternatives_of(limit: float, known: Known | None) -> tuple[Floats, Floats, 
 
 
 def late(limit: float, windows: Windows, known: Known | None) -> Floats:
-    """The stakes on a late onset, and what was not staked yet."""
-    found, number = np.empty(windows.shape), np.cumsum(windows.n_c > 0, axis=1)
-    for piece, logs in stakes(limit, windows, known):
-        found[piece] = log_sum_exp(logs)
-    rest = np.log(np.maximum(0.5 / (number + 1) + 0.5 * (1 - onset._RATE) ** number, 1e-300))
-    return np.where(number > 0, np.logaddexp(rest, found), 0.0)
+    """The stakes on a late onset, and what was not staked yet; 0 before the first window with requests."""
+    asked, (weights, gain) = windows.n_c > 0, _gain_of_bound(limit, windows, known)
+    return np.where(asked.any(axis=1, keepdims=True), _from_any_window(gain, asked, weights), 0.0)
 
 
 def stakes(limit: float, windows: Windows, known: Known | None) -> Iterator[tuple[Piece, Floats]]:
     """The log capital on each alternative after each window, piece by piece."""
-    weights, if_bad, if_good = alternatives_of(limit, known)
-    good, asked = windows.n_c - windows.y_c, windows.n_c > 0
-    number = np.cumsum(asked, axis=1)
-    shares, nothing = _shares(int(number.max(initial=0))), np.full((len(weights), 1, 1), -np.inf)
-    carry = nothing
-    for rows, columns in blocks(*windows.shape, len(weights)):
-        piece = (rows, columns)
-        odd, even = if_bad[:, _within(if_bad, rows)], if_good[:, _within(if_good, rows)]
-        gain = np.cumsum(windows.y_c[piece] * odd + good[piece] * even, axis=2)
-        put = np.where(asked[piece], shares[number[piece]], -np.inf) + np.log(weights)
+    weights, gain = _gain_of_bound(limit, windows, known)
+    return staked(gain, windows.n_c > 0, weights)
+
+
+def staked(gain: Callable[[Piece], Floats], played: Bools, weights: Floats) -> Iterator[tuple[Piece, Floats]]:
+    """Log capital when a little more is staked at each window that is played, piece by piece; `weights` over stakes."""
+    number, depth = np.cumsum(played, axis=1), len(weights)
+    shares, nothing = _shares(int(number.max(initial=0))), np.full((depth, 1, 1), -np.inf)
+    carry, logs_of_weights = nothing, np.log(weights)[:, None, None]
+    rows, columns = played.shape
+    for piece in blocks(rows, columns, depth):
+        sums = np.cumsum(gain(piece), axis=2)
+        put = np.where(played[piece], shares[number[piece]], -np.inf) + logs_of_weights
         # A stake put in at window j has grown by all gains from j on: put it in against the gains before j.
-        put[..., 1:] -= gain[..., :-1]
-        put[..., :1] = np.logaddexp(put[..., :1], carry if columns.start else nothing)
-        logs = np.logaddexp.accumulate(put, axis=2) + gain
+        put[..., 1:] -= sums[..., :-1]
+        put[..., :1] = np.logaddexp(put[..., :1], carry if piece[1].start else nothing)
+        logs = np.logaddexp.accumulate(put, axis=2) + sums
         carry = logs[..., -1:]
         yield piece, logs
+
+
+def _from_any_window(gain: Callable[[Piece], Floats], played: Bools, weights: Floats) -> Floats:
+    """Log of all that was staked so far and of what was not."""
+    found, number = np.empty(played.shape), np.cumsum(played, axis=1)
+    for piece, logs in staked(gain, played, weights):
+        found[piece] = log_sum_exp(logs)
+    rest = np.log(np.maximum(0.5 / (number + 1) + 0.5 * (1 - onset._RATE) ** number, 1e-300))
+    return np.logaddexp(rest, found)
+
+
+def _gain_of_bound(limit: float, windows: Windows, known: Known | None) -> tuple[Floats, Callable[[Piece], Floats]]:
+    """Weights of the alternatives to a bound, and what a window's requests add to the log of each."""
+    weights, if_bad, if_good = alternatives_of(limit, known)
+    good = windows.n_c - windows.y_c
+
+    def gain(piece: Piece) -> Floats:
+        rows = _within(if_bad, piece[0])
+        return windows.y_c[piece] * if_bad[:, rows] + good[piece] * if_good[:, rows]
+
+    return weights[:, 0, 0], gain
 
 
 def _within(table: Floats, rows: slice) -> slice:

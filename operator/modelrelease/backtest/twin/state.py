@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from modelrelease.backtest.twin import contrast, rates, ratio
-from modelrelease.backtest.twin import habit as habits
 from modelrelease.backtest.twin.dispersion import phi_for_stakes
-from modelrelease.backtest.twin.habit import Known, by_habit
+from modelrelease.backtest.twin.habit import Known, by_habit, heard
 from modelrelease.backtest.twin.judge import lengths, prepared
 from modelrelease.backtest.twin.windows import Floats, Windows
 from modelrelease.domain.evidence import Tally
 from modelrelease.domain.gate import Gate
-from modelrelease.gates.betting import _FEW_STAKES, _KNOWN_STAKES, _STAKES, Bets, Betting, Null
+from modelrelease.gates.betting import _FEW_STAKES, _KNOWN_STAKES, _SHARES, _STAKES, Bets, Betting, Null
 from modelrelease.gates.binomial import Trials
 from modelrelease.gates.contrast import Averages, ContrastMachine, Moments, Noise
 from modelrelease.gates.counts import Counts
@@ -96,23 +95,30 @@ def _bets(test: Betting, windows: Windows, known: Known | None) -> Bets:
     if known is None:
         burst, drag, stakes = phi_for_stakes(windows)[played], np.ones(len(bad)), _STAKES
     else:
-        burst, drag = rates.burst(bad, known.together), habits.drag(windows, known.window_s)[played]
-        stakes = _KNOWN_STAKES
+        past = heard(windows, known)
+        burst, drag, stakes = rates.burst(bad, past.noise[played]), past.drag[played], _KNOWN_STAKES
     independent = known is not None and not known.bursts
 
-    def capital(null: Null, sizes: tuple[float, ...], singly: bool) -> Iterator[float]:
+    def gains(null: Null, sizes: tuple[float, ...], nulls: tuple[Null, ...]) -> Iterator[Floats]:
         allowed = rates.allowed(null, windows)[played]
         for size in sizes:
-            if singly:
+            if independent and all(each.difference == 0 for each in nulls):
                 gain = y_c * np.log1p(size / burst) - bad * np.log1p(size / burst * allowed / bad)
             else:
                 gain = np.log1p(size / burst * y_c) - np.log1p(size / burst * allowed)
-            yield float((gain / drag).sum())
+            yield gain / drag
 
-    singly = independent and all(null.difference == 0 for null in test.ladder)
-    ladder = (value for null in test.ladder for value in capital(null, _FEW_STAKES, singly))
-    first = capital(test.null, stakes, independent and test.null.difference == 0)
-    return Bets(tuple(first), tuple(ladder), known is not None)
+    own = list(gains(test.null, stakes, (test.null,)))
+    capital = tuple(float(gain.sum()) for gain in own)
+    rungs = (gain for null in test.ladder for gain in gains(null, _FEW_STAKES, test.ladder))
+    ladder = tuple(float(gain.sum()) for gain in rungs)
+    if known is None:
+        return Bets(capital, ladder)
+    late = (-np.inf,) * len(own)
+    table = np.stack(own)[:, None, :]
+    for _, logs in rates.staked(lambda piece: table[:, piece[0], piece[1]], played[played][None, :], np.array(_SHARES)):
+        late = tuple(map(float, logs[:, 0, -1]))
+    return Bets(capital, ladder, True, late, len(bad))
 
 
 def _bound_sides(bound: float, windows: Windows, known: Known | None) -> BoundSides:
