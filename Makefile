@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo build/tools/bin/uv)
 RUN := $(UV) run --locked --no-progress
 
-.PHONY: help setup binaries demo test test-fast check format generate bench-revert bench-idle bench-audit bench-planning bench-backtest bench clean
+.PHONY: help setup binaries demo test test-fast check format generate bench-revert bench-idle bench-audit bench-judging bench-planning bench-backtest bench clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -44,6 +44,9 @@ bench-idle: binaries ## 1,000 quiet releases -> build/bench/idle.json
 
 bench-audit: setup ## verifying 100,000 records -> build/bench/audit.json
 	@$(RUN) python -m benchmarks.audit
+
+bench-judging: setup ## the judge against Wald, Flagger, Argo Rollouts and Kayenta, 25 min (JUDGING=--quick: 3) -> build/bench/judging.json
+	@$(RUN) python -m benchmarks.judging $(JUDGING)
 
 bench-planning: setup ## forecasts of stage lengths against simulated releases -> build/bench/planning.json
 	@$(RUN) python -m benchmarks.planning

@@ -38,7 +38,7 @@ def main() -> int:
     began = time.monotonic()
     results = simulate(chosen, releases=releases, worse=worse, seed=wanted.seed, jobs=wanted.jobs)
     cells = [judged for result in results for judged in result["cells"]]
-    passing = [result["passing"] for result in results]
+    passing = [proven for result in results for proven in result["passing"]]
     found = {
         "settings": settings(releases, worse, wanted.seed),
         "seconds": round(time.monotonic() - began),

@@ -10,9 +10,9 @@ import numpy as np
 from benchmarks.figures import nearest_rank
 from benchmarks.judging import rivals, wald
 from benchmarks.judging.default import Pair, reverted_at
-from benchmarks.judging.habits import habits
+from benchmarks.judging.habits import habits, no_history
 from benchmarks.judging.passing import passed
-from benchmarks.judging.scenarios import LATE_TICK, NONE, REGRESSIONS, SCENARIOS, TICK_S, Regression, Scenario
+from benchmarks.judging.scenarios import LATE_TICK, NONE, REGRESSIONS, SCENARIOS, TICK_S, WEIGHTS, Regression, Scenario
 from benchmarks.judging.traffic import Traffic, draw
 
 ALPHA, BETA, GATES = 0.01, 0.05, 2
@@ -67,10 +67,11 @@ class Basis:
     phi: np.ndarray
 
 
-def _default(pair: Pair) -> Judge:
+def _default(pair: Pair, *, history: bool = True) -> Judge:
     def judge(traffic: Traffic, basis: Basis, wrong: Regression) -> np.ndarray:
         counts = (traffic.n_c, traffic.y_c, traffic.n_s, traffic.y_s)
-        return reverted_at(pair, counts, basis.ticks, basis.phi, THRESHOLD)
+        ticks, phi = (basis.ticks, basis.phi) if history else no_history(len(traffic.n_c))
+        return reverted_at(pair, counts, ticks, phi, THRESHOLD)
 
     return judge
 
@@ -83,12 +84,17 @@ def _wald(traffic: Traffic, basis: Basis, wrong: Regression) -> np.ndarray:
 JUDGES: Mapping[str, Judge] = {
     "wald": _wald,
     "default": _default(DEFAULT),
+    "first-release": _default(DEFAULT, history=False),
     "shipped": _default(SHIPPED),
     "flagger": lambda traffic, basis, wrong: rivals.flagger(traffic),
     "argo": lambda traffic, basis, wrong: rivals.argo(traffic),
     "kayenta": lambda traffic, basis, wrong: rivals.kayenta(traffic),
 }
-"""Wald's test is told what is wrong; without a regression it looks for twice the errors."""
+"""Wald's test is told what is wrong; without a regression it looks for twice the errors. "first-release" is the default
+judge where Prometheus holds nothing of stable's past."""
+
+PROVERS = ("default", "first-release")
+"""Who is asked whether it would pass a release."""
 
 
 def run(cell: Cell, *, releases: int, worse: int, seed: int) -> dict[str, Any]:
@@ -109,18 +115,7 @@ def run(cell: Cell, *, releases: int, worse: int, seed: int) -> dict[str, Any]:
         }
         for judge in JUDGES
     ]
-    at_margin, minutes = found[margin][1], proven[1]
-    passing = {
-        "scenario": cell.name,
-        "beta": BETA,
-        "margin": PASSING_MARGIN,
-        "at_margin": {"releases": worse, "passed_ever": at_margin[0], "passed_at_stage_ends": at_margin[2]},
-        "as_good_as_stable": {
-            "releases": releases,
-            "passed_ever": proven[0],
-            "minutes_p50": round(nearest_rank(minutes, 0.5), 1) if proven[0] * 2 > releases else None,
-        },
-    }
+    passing = [_passing(cell, judge, (worse, found[margin][1][judge]), (releases, proven[judge])) for judge in PROVERS]
     return {"cells": cells, "passing": passing}
 
 
@@ -128,11 +123,32 @@ Proofs = tuple[int, list[float], list[int]]
 """How many releases ever passed, after how many minutes, and how many passed at the end of each stage."""
 
 
-def _releases(cell: Cell, wrong: Regression, releases: int, seed: int) -> tuple[dict[str, Found], Proofs]:
+def _passing(cell: Cell, judge: str, at_margin: tuple[int, Proofs], good: tuple[int, Proofs]) -> dict[str, Any]:
+    """What a judge passes of so many releases at the margin, and of so many that are as good as stable."""
+    ever, minutes, _ = good[1]
+    return {
+        "scenario": cell.name,
+        "judge": judge,
+        "beta": BETA,
+        "margin": PASSING_MARGIN,
+        "at_margin": {
+            "releases": at_margin[0],
+            "passed_ever": at_margin[1][0],
+            "passed_at_stage_ends": at_margin[1][2],
+        },
+        "as_good_as_stable": {
+            "releases": good[0],
+            "passed_ever": ever,
+            "minutes_p50": round(nearest_rank(minutes, 0.5), 1) if ever * 2 > good[0] else None,
+        },
+    }
+
+
+def _releases(cell: Cell, wrong: Regression, releases: int, seed: int) -> tuple[dict[str, Found], dict[str, Proofs]]:
     """What all judges say of so many releases, and how many the product would pass."""
     ticks: dict[str, list[np.ndarray]] = {judge: [] for judge in JUDGES}
     samples: dict[str, list[np.ndarray]] = {judge: [] for judge in JUDGES}
-    ever, minutes, ends = 0, [], np.zeros(3, int)
+    proofs: dict[str, Proofs] = {judge: (0, [], [0] * len(WEIGHTS)) for judge in PROVERS}
     for chunk, start in enumerate(range(0, releases, CHUNK)):
         rng = np.random.default_rng([seed, SCENARIOS.index(cell.scenario), cell.requests_per_s, _number(wrong), chunk])
         traffic = draw(rng, cell.scenario, cell.requests_per_s, min(CHUNK, releases - start), wrong)
@@ -142,12 +158,18 @@ def _releases(cell: Cell, wrong: Regression, releases: int, seed: int) -> tuple[
             ticks[name].append(tick)
             samples[name].append(_requests(traffic, tick, wrong))
         if wrong.is_null or (wrong.ratio == PASSING_MARGIN and not wrong.onset):
-            first, at_ends = passed(traffic, basis.ticks, basis.phi, PASSING_MARGIN, math.log(1 / BETA))
-            ever += int(np.count_nonzero(first))
-            minutes += [tick * TICK_S / 60 for tick in first if tick]
-            ends += at_ends
-    found = {name: Found(np.concatenate(ticks[name]), np.concatenate(samples[name])) for name in JUDGES}
-    return found, (ever, minutes, [int(each) for each in ends])
+            unknown = no_history(len(traffic.n_c))
+            for name, habit in zip(PROVERS, ((basis.ticks, basis.phi), unknown), strict=True):
+                proofs[name] = _proven(traffic, habit, proofs[name])
+    return {name: Found(np.concatenate(ticks[name]), np.concatenate(samples[name])) for name in JUDGES}, proofs
+
+
+def _proven(traffic: Traffic, habit: tuple[np.ndarray, np.ndarray], before: Proofs) -> Proofs:
+    """What was passed, with these releases too."""
+    ever, minutes, ends = before
+    first, at_ends = passed(traffic, *habit, PASSING_MARGIN, math.log(1 / BETA))
+    passes = [float(tick) * TICK_S / 60 for tick in first if tick]
+    return ever + len(passes), minutes + passes, [a + int(b) for a, b in zip(ends, at_ends, strict=True)]
 
 
 def _number(wrong: Regression) -> int:

@@ -1,8 +1,9 @@
 """The product's judge for many releases at once: `gates.ratio` with a known habit of stable, tick by tick.
 
 The same grids and constants, and the same log E to 1e-9 (tests/gates/test_judging_bench.py). Each test has `step`,
-which takes one window of every release, `log_e`, and `keep`, which drops releases that are decided. It is written for
-one segment and for demands on a ratio, because that is what the simulation has.
+which takes one window of every release, `log_e`, and `keep`, which drops releases that are decided. Without a history
+(φ is NaN) `unknown` takes the place of `Bets`. It is written for one segment and for demands on a ratio, because that
+is what the simulation has.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from benchmarks.judging import unknown
 from benchmarks.judging.habits import together
 from benchmarks.judging.scenarios import TICK_S, Floats
 from modelrelease.gates import echo
@@ -161,10 +163,11 @@ class Pair:
 def reverted_at(
     pair: Pair, counts: tuple[Floats, Floats, Floats, Floats], ticks: np.ndarray, phi: Floats, threshold: float
 ) -> np.ndarray:
-    """After which tick (from 1) either gate reaches `threshold`; 0: never. `ticks`, `phi`: stable's habits."""
-    found, alone = np.zeros(len(phi), int), together(phi) == 1
+    """After which tick (from 1) either gate reaches `threshold`; 0: never. `ticks`, `phi`: stable's habits, φ NaN
+    where nothing is known of it."""
+    found, alone, never_seen = np.zeros(len(phi), int), together(phi) == 1, np.isnan(phi)
     for length in np.unique(ticks):
-        for kind in (alone, ~alone):
+        for kind in (never_seen, alone & ~never_seen, ~alone):
             rows = np.flatnonzero((ticks == length) & kind)
             if len(rows):
                 n_c, y_c, n_s, y_s = (part[rows] for part in counts)
@@ -176,7 +179,9 @@ def _run(
     pair: Pair, counts: tuple[Floats, Floats, Floats, Floats], length: int, phi: Floats, threshold: float
 ) -> np.ndarray:
     rows, ticks = counts[0].shape
-    bets = Bets(pair.ratio, phi, 0 if length == 1 else length * TICK_S)
+    bets: Test = Bets(pair.ratio, phi, 0 if length == 1 else length * TICK_S)
+    if np.isnan(phi[0]):
+        bets = unknown.Bets(pair.ratio, rows)
     maximum = Bound(pair.maximum, phi)
     floor = None if pair.floor is None else Bound(pair.floor, phi)
     found, alive = np.zeros(rows, int), np.arange(rows)

@@ -8,6 +8,8 @@ from benchmarks.judging.scenarios import TICK_S, Floats
 from modelrelease.gates import windows as chooser
 from modelrelease.gates.habit import HIGHEST_KNOWN, INDEPENDENT
 
+_LONGEST = math.ceil(chooser.LONGEST_S / TICK_S)
+
 
 def habits(n: Floats, y: Floats) -> tuple[np.ndarray, Floats]:
     """For each row of ticks: how many ticks a window has (1: each tick is one), and φ; NaN where it stays unknown."""
@@ -30,13 +32,17 @@ def habits(n: Floats, y: Floats) -> tuple[np.ndarray, Floats]:
     length = np.where(lasting > 0, _length(lasting, bad / np.maximum(live, 1)), 1)
     phi = np.maximum(1.0, sums)
     unknown = (live < chooser.FEWEST_TICKS) | (bad < chooser.FEWEST_BAD)
-    longest = math.ceil(chooser.LONGEST_S / TICK_S)
-    return np.where(unknown, longest, length).astype(int), np.where(unknown, np.nan, phi)
+    return np.where(unknown, _LONGEST, length).astype(int), np.where(unknown, np.nan, phi)
+
+
+def no_history(rows: int) -> tuple[np.ndarray, Floats]:
+    """What `habits` says of `rows` services that nothing is known of."""
+    return np.full(rows, _LONGEST), np.full(rows, np.nan)
 
 
 def together(phi: Floats) -> Floats:
-    """`Habit.together` of each."""
-    return np.where(phi <= INDEPENDENT, 1.0, np.minimum(phi, HIGHEST_KNOWN))
+    """`Habit.together` of each; 1 where φ is unknown."""
+    return np.where((phi <= INDEPENDENT) | np.isnan(phi), 1.0, np.minimum(phi, HIGHEST_KNOWN))
 
 
 def _length(lasting: np.ndarray, bad_per_tick: Floats) -> np.ndarray:

@@ -1,11 +1,11 @@
-"""Proving a ratio, for many releases at once: `gates.mirrored` tempered with `gates.dispersion`, the habit known."""
+"""Proving a ratio, for many releases at once: `gates.mirrored` tempered with `gates.dispersion`; φ NaN: no habit."""
 
 import numpy as np
 
 from benchmarks.judging.habits import together
 from benchmarks.judging.scenarios import STAGE_TICKS, TICKS, Floats
 from benchmarks.judging.traffic import Traffic
-from modelrelease.gates.dispersion import CAUTION, PRIOR, SPANS
+from modelrelease.gates.dispersion import CAUTION, PRIOR, SPANS, UNSEEN
 from modelrelease.gates.mirrored import _SHARES, mirrored
 
 
@@ -40,7 +40,8 @@ def log_pass(n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats, phi: Floats, ma
 
 def _phi_for_passing(n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats, phi: Floats) -> Floats:
     """`dispersion.phi_for_passing` after each window."""
-    found = np.broadcast_to(CAUTION * together(phi)[:, None], n_c.shape).copy()
+    unseen = np.isnan(phi)[:, None]
+    found = np.broadcast_to(np.where(unseen, 1.0, CAUTION * together(phi)[:, None]), n_c.shape).copy()
     exposure, bad = n_c + n_s, y_c + y_s
     candidate = 0.5 + _before(np.cumsum(y_c * n_s / exposure, axis=1))
     stable = 0.5 + _before(np.cumsum(y_s * n_c / exposure, axis=1))
@@ -48,12 +49,17 @@ def _phi_for_passing(n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats, phi: Fl
     share = odds / (1 + odds)
     for ticks, apart in SPANS:
         n, y = _windows(n_s, ticks), _windows(y_s, ticks)
+        over_time = np.ones(n_c.shape)
         if n.shape[1] > 2 * apart:
             first, middle, last = (slice(None, -2 * apart), slice(apart, -apart), slice(2 * apart, None))
             part = n[:, middle] / (n[:, first] + n[:, middle] + n[:, last])
             events = y[:, first] + y[:, middle] + y[:, last]
             looks = (y[:, middle] - part * events) ** 2, events * part * (1 - part)
-            found = np.maximum(found, CAUTION * _look(looks, ticks, 2 * apart, n_c.shape[1]))
+            over_time = _look(looks, ticks, 2 * apart, n_c.shape[1])
+        if ticks > 1:
+            spans = np.maximum((np.arange(n_c.shape[1]) + 1) // ticks - 2 * apart, 0)
+            over_time = np.where(unseen, (over_time * spans + UNSEEN) / (spans + 1), over_time)
+        found = np.maximum(found, CAUTION * over_time)
         squares = _windows(y_c - share * bad, ticks) ** 2, _windows(bad * share * (1 - share), ticks)
         found = np.maximum(found, CAUTION * _look(squares, ticks, 0, n_c.shape[1]))
     return found

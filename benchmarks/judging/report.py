@@ -42,12 +42,12 @@ def _detection(found: Mapping[str, Any]) -> str:
 
 def _passing(passing: Rows) -> Table:
     table = Table(title="passing a ratio of 1.5: at the margin, and as good as stable")
-    for column in ("cell", "passed at the margin, ever", "as good as stable, ever", "median minutes"):
-        table.add_column(column, justify="left" if column == "cell" else "right")
+    for column in ("cell", "judge", "passed at the margin, ever", "as good as stable, ever", "median minutes"):
+        table.add_column(column, justify="left" if column in ("cell", "judge") else "right")
     for each in passing:
         at, good = each["at_margin"], each["as_good_as_stable"]
         minutes = "" if good["minutes_p50"] is None else f"{good['minutes_p50']:.0f}"
-        table.add_row(each["scenario"], _share(at), _share(good), minutes)
+        table.add_row(each["scenario"], each["judge"], _share(at), _share(good), minutes)
     return table
 
 
@@ -61,10 +61,10 @@ def _goals(goals: Rows) -> Table:
         table.add_column(column)
     for goal in goals:
         met = (
-            "exception"
-            if goal.get("exception")
-            else "yes"
+            "yes"
             if goal["met"]
+            else "beyond the goals"
+            if goal.get("exception")
             else "no"
             if goal["cells"]
             else "not measured"
