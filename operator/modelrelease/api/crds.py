@@ -23,12 +23,14 @@ from modelrelease.api.names import (
     METRICS_SOURCE,
     MODEL_RELEASE,
     RELEASE_DECISION,
+    RELEASE_POLICY,
     RELEASE_RECORD,
     RELEASE_REVISION,
     VERSION,
     KindName,
 )
 from modelrelease.api.releasedecision import ReleaseDecision
+from modelrelease.api.releasepolicy import ReleasePolicy
 from modelrelease.api.releaserecord import ReleaseRecord
 from modelrelease.api.releaserevision import ReleaseRevision
 from modelrelease.api.structural import Schema, structural_schema
@@ -131,6 +133,18 @@ DEFINITIONS = (
             _AGE,
         ),
         ("mrrec",),
+    ),
+    Definition(
+        RELEASE_POLICY,
+        ReleasePolicy,
+        (
+            Column("Enforcement", ".spec.enforcement", description="Whether releases must follow it or are advised."),
+            Column("Priority", ".spec.priority", "integer", "The highest of those that select a namespace applies."),
+            Column("Review-By", ".spec.reviewBy", description="When it must be looked at again."),
+            Column("Description", ".spec.description", description="What it is for.", priority=1),
+            _AGE,
+        ),
+        ("rpol",),
     ),
     Definition(
         METRICS_SOURCE,

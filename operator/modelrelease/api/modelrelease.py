@@ -1,6 +1,7 @@
 """The kind ModelRelease: one per served model or assistant, long-lived; a changed `spec.unit` is a new release."""
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
@@ -10,14 +11,7 @@ from modelrelease.api.release_strategy import Gates, StrategySpec
 from modelrelease.api.release_traffic import TrafficSpec
 from modelrelease.api.release_unit import UnitSpec
 from modelrelease.api.status_schema import ModelReleaseStatus
-
-
-class Risk(StrEnum):
-    """How much is at stake."""
-
-    LOW = "Low"
-    MEDIUM = "Medium"
-    HIGH = "High"
+from modelrelease.domain.tier import Tier, Touch
 
 
 class DeletionPolicy(StrEnum):
@@ -112,10 +106,18 @@ class ModelReleaseSpec(SpecModel):
         )
     )
 
-    risk: Risk | None = Field(
+    risk: Tier | None = Field(
         None,
-        description="How much is at stake: Low, Medium or High. A policy may demand more for a tier than the release "
-        "says.",
+        description="How much is at stake, as you see it: Low, Medium or High. The tier is the highest of this, of the "
+        "policy's floors for the parts that change, and of its floors for what the release touches; status.tier says "
+        "which it is and why.",
+    )
+    touches: Annotated[list[Touch], Field(max_length=8, json_schema_extra={"x-kubernetes-list-type": "set"})] | None = (
+        Field(
+            None,
+            description="What the release touches besides its parts: SensitiveDomain (health, credit, hiring, law and "
+            "the like) or PersonalData. The policy says which tier that makes at least.",
+        )
     )
     unit: UnitSpec = Field(description="What is released. Any change in here starts a new release.")
     traffic: TrafficSpec = Field(description="Which traffic is steered.")

@@ -46,6 +46,26 @@ class ExposureSpec(SpecModel):
     )
 
 
+Exposures = Annotated[
+    list[ExposureSpec],
+    Field(
+        min_length=1,
+        max_length=16,
+        json_schema_extra=atomic(
+            rule(
+                "self.all(x, self.exists_one(y, (has(y.segment) ? y.segment : '*') == (has(x.segment) ? x.segment "
+                ": '*')))",
+                "a stage names each segment once, and has one entry without segment at most: remove the other",
+            )
+        ),
+    ),
+]
+"""The exposure of a stage."""
+
+Roles = Annotated[list[Name], Field(max_length=8, json_schema_extra={"x-kubernetes-list-type": "set"})]
+"""Roles that must approve."""
+
+
 class StageSpec(SpecModel):
     """One step of exposure."""
 
@@ -74,20 +94,7 @@ class StageSpec(SpecModel):
         description="Canary: users see the candidate's answers. Shadow: requests are mirrored and its answers are "
         "discarded; refused while the data plane cannot do that.",
     )
-    exposure: Annotated[
-        list[ExposureSpec],
-        Field(
-            min_length=1,
-            max_length=16,
-            json_schema_extra=atomic(
-                rule(
-                    "self.all(x, self.exists_one(y, (has(y.segment) ? y.segment : '*') == (has(x.segment) ? x.segment "
-                    ": '*')))",
-                    "a stage names each segment once, and has one entry without segment at most: remove the other",
-                )
-            ),
-        ),
-    ] = Field(
+    exposure: Exposures = Field(
         description="The candidate's share per segment. A segment that no entry names, and the rest of the traffic, "
         "get the entry without segment, or nothing when there is none. No share may fall from one stage to the next."
     )
@@ -115,9 +122,7 @@ class StageSpec(SpecModel):
         "evidence is fresh. Proven: every gate passes. Default Proven for the first stage with 100 % of everything, "
         "else NoHarm.",
     )
-    approvals: (
-        Annotated[list[Name], Field(max_length=8, json_schema_extra={"x-kubernetes-list-type": "set"})] | None
-    ) = Field(
+    approvals: Roles | None = Field(
         None,
         description="Roles that must approve, with a ReleaseDecision each, before this stage is entered; condition "
         "AwaitingApproval says which are missing. A role is granted by RBAC: verb approve on modelreleases/<role>.",
@@ -146,7 +151,15 @@ _LAST_IS_FULL = (
     "self[size(self) - 1].exposure.all(e, double(e.percent) == 100.0) && "
     "self[size(self) - 1].exposure.exists(e, !has(e.segment))"
 )
-_ALL_PERCENTS = f"self.all(s, s.exposure.all(e, e.percent.matches('{PERCENT_PATTERN}')))"
+ALL_PERCENTS = f"self.all(s, s.exposure.all(e, e.percent.matches('{PERCENT_PATTERN}')))"
+WHOLE_PATH = (
+    unique("name", "stages"),
+    rule(
+        f"!({ALL_PERCENTS}) || ({_LAST_IS_FULL})",
+        'the last stage must give everything to the candidate: end with a stage whose exposure is [{percent: "100"}]',
+    ),
+)
+"""The checks of any list of stages: each has its own name, and the last gives everything."""
 
 
 class StrategySpec(SpecModel):
@@ -159,12 +172,7 @@ class StrategySpec(SpecModel):
                 min_length=1,
                 max_length=MAX_STAGES,
                 json_schema_extra=atomic(
-                    unique("name", "stages"),
-                    rule(
-                        f"!({_ALL_PERCENTS}) || ({_LAST_IS_FULL})",
-                        "the last stage must give everything to the candidate: end with a stage whose exposure is "
-                        '[{percent: "100"}]',
-                    ),
+                    *WHOLE_PATH,
                     rule(
                         "self[size(self) - 1].type != 'Shadow'",
                         "the last stage cannot be a Shadow stage: end with a stage that serves users 100 percent",

@@ -9,6 +9,7 @@ from enum import StrEnum
 from modelrelease.domain.canonical import digest
 from modelrelease.domain.exposure import Exposure
 from modelrelease.domain.gate import Gate
+from modelrelease.domain.tier import Governed
 
 
 class StageType(StrEnum):
@@ -84,7 +85,7 @@ class StageLengths:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that decides how one candidate is released."""
+    """Everything that decides how one candidate is released. `governed` None: no policy had a say in it."""
 
     stages: tuple[Stage, ...]
     gates: tuple[Gate, ...] = ()
@@ -92,6 +93,7 @@ class Plan:
     limits: Limits = field(default_factory=Limits)
     on_drift: OnDrift = OnDrift.RESTORE
     on_no_safe_path: OnNoSafePath = OnNoSafePath.CANDIDATE
+    governed: Governed | None = None
 
     @property
     def digest(self) -> str:

@@ -1,0 +1,201 @@
+"""ReleasePolicy objects to what governance judges by: which namespaces they select, and what each tier asks for.
+
+Templates of required gates are looked up among those of the whole cluster only: a template that a release team wrote
+under the same name never takes their place.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from modelrelease.api.convert_gates import Templates, gates_of
+from modelrelease.api.faults import faults_of
+from modelrelease.api.quantities import permille_of, seconds_of
+from modelrelease.api.releasepolicy import (
+    FloorsSpec,
+    LabelExpression,
+    NamespaceSelector,
+    NoDataLimits,
+    ReleasePolicySpec,
+    SensitivityFloors,
+    TierSpec,
+    TierStageSpec,
+)
+from modelrelease.domain.canonical import digest
+from modelrelease.domain.exposure import REST
+from modelrelease.domain.policy import Demands, Floors, Policy, TierStage
+from modelrelease.domain.release import Fault
+from modelrelease.domain.tier import Tier, Touch
+from modelrelease.domain.unit import PartName
+
+BUILT_IN = "built-in"
+"""The name that the built-in policy goes by in status, plans and records."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyObject:
+    """A ReleasePolicy as read. `digest` covers its spec as it is stored."""
+
+    name: str
+    spec: ReleasePolicySpec
+    digest: str
+
+    @property
+    def priority(self) -> int:
+        """The highest of those that select a namespace applies."""
+        return self.spec.priority
+
+    def selects(self, labels: Mapping[str, str]) -> bool:
+        """Whether it is for the releases of a namespace with these labels."""
+        selector = self.spec.namespace_selector or NamespaceSelector()
+        wanted = selector.match_labels or {}
+        return all(labels.get(key) == value for key, value in wanted.items()) and all(
+            _holds(each, labels) for each in selector.match_expressions or ()
+        )
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """The names of the templates that its gates refer to, each once."""
+        tiers = (self.spec.tiers.low, self.spec.tiers.medium, self.spec.tiers.high)
+        return tuple(dict.fromkeys(gate.template for tier in tiers if tier for gate in tier.gates or ()))
+
+
+def policy_object(obj: Mapping[str, Any]) -> PolicyObject | tuple[Fault, ...]:
+    """Read a ReleasePolicy; faults with field paths where it is wrong."""
+    name = str(obj["metadata"]["name"])
+    try:
+        spec = ReleasePolicySpec.model_validate(obj.get("spec"))
+    except ValidationError as error:
+        return tuple(
+            replace(fault, reason="PolicyInvalid") for fault in faults_of(error, f"ReleasePolicy {name}: spec")
+        )
+    return PolicyObject(name, spec, digest(obj["spec"]))
+
+
+@cache
+def built_in_policy() -> PolicyObject:
+    """The policy of releases that no ReleasePolicy is for."""
+    text = files(__package__).joinpath("builtin_policy.yaml").read_text(encoding="utf-8")
+    found = policy_object(yaml.safe_load(text))
+    assert isinstance(found, PolicyObject), found
+    return replace(found, name=BUILT_IN)
+
+
+def policy_of(read: PolicyObject, templates: Templates) -> Policy | tuple[Fault, ...]:
+    """What a policy asks for, its gates made from `templates` of the whole cluster; faults where one is wrong."""
+    tiers = {Tier.LOW: read.spec.tiers.low, Tier.MEDIUM: read.spec.tiers.medium, Tier.HIGH: read.spec.tiers.high}
+    demands: list[Demands] = []
+    faults: list[Fault] = []
+    for tier, spec in tiers.items():
+        found = _demands(tier, spec or TierSpec.model_validate({}), templates)
+        if isinstance(found, Demands):
+            demands.append(found)
+        else:
+            where = f"ReleasePolicy {read.name}: spec.tiers.{tier.value.lower()}"
+            faults += [replace(each, message=each.message.replace("spec.gates", f"{where}.gates", 1)) for each in found]
+    if faults:
+        return tuple(faults)
+    return Policy(
+        name=read.name,
+        digest=read.digest,
+        enforcement=read.spec.enforcement,
+        floors=_floors(read.spec.floors or FloorsSpec.model_validate({})),
+        demands=tuple(demands),
+        loosening=tuple(sorted(read.spec.loosening_approvals or ())),
+    )
+
+
+def _demands(tier: Tier, spec: TierSpec, templates: Templates) -> Demands | list[Fault]:
+    gates, faults = gates_of(spec.gates or [], templates)
+    if faults:
+        return faults
+    no_data = spec.no_data or NoDataLimits.model_validate({})
+    return Demands(
+        tier=tier,
+        gates=gates,
+        kinds=tuple(spec.kinds or ()),
+        stages=tuple(map(_stage, spec.stages or ())),
+        watch_s=_seconds(spec.watch),
+        missing_s=_seconds(no_data.missing),
+        broken_s=_seconds(no_data.broken),
+        alpha_permille=_permille(spec.alpha),
+        beta_permille=_permille(spec.beta),
+    )
+
+
+def _stage(spec: TierStageSpec) -> TierStage:
+    return TierStage(
+        name=spec.name,
+        shares=tuple((entry.segment or REST, permille_of(entry.percent)) for entry in spec.exposure),
+        min_duration_s=_seconds(spec.min_duration),
+        min_samples=spec.min_samples,
+        require=spec.require,
+        approvals=tuple(spec.approvals or ()),
+    )
+
+
+def _floors(spec: FloorsSpec) -> Floors:
+    sensitivity = spec.sensitivity or SensitivityFloors.model_validate({})
+    return Floors(
+        parts=tuple((part, getattr(spec, part.value)) for part in PartName),
+        touches=(
+            (Touch.SENSITIVE_DOMAIN, sensitivity.sensitive_domain),
+            (Touch.PERSONAL_DATA, sensitivity.personal_data),
+        ),
+    )
+
+
+def _seconds(text: str | None) -> int | None:
+    return None if text is None else seconds_of(text)
+
+
+def _permille(text: str | None) -> int | None:
+    return None if text is None else int(Decimal(text) * 1000)
+
+
+def _holds(condition: LabelExpression, labels: Mapping[str, str]) -> bool:
+    values = condition.values or []
+    match condition.operator:
+        case "In":
+            return labels.get(condition.key) in values
+        case "NotIn":
+            return labels.get(condition.key) not in values
+        case "Exists":
+            return condition.key in labels
+        case "DoesNotExist":
+            return condition.key not in labels
+
+
+def applying(
+    policies: Mapping[str, PolicyObject | tuple[Fault, ...]], labels: Mapping[str, str], namespace: str
+) -> PolicyObject | Fault:
+    """The policy for the releases of a namespace: of those that select it the one with the highest priority.
+
+    A Fault where two have the same priority, or where one cannot be read: it could be the one that applies.
+    """
+    unreadable = [faults[0] for faults in policies.values() if not isinstance(faults, PolicyObject)]
+    if unreadable:
+        return Fault("PolicyInvalid", f"{unreadable[0].message}; until then nothing rises")
+    chosen = sorted(_selecting(policies, labels), key=lambda policy: (-policy.priority, policy.name))
+    if len(chosen) > 1 and chosen[0].priority == chosen[1].priority:
+        one, other = chosen[0].name, chosen[1].name
+        return Fault(
+            "PolicyAmbiguous",
+            f"ReleasePolicies {one} and {other} both select namespace {namespace} with priority "
+            f"{chosen[0].priority}: give one of them a higher spec.priority, or narrow its spec.namespaceSelector",
+        )
+    return chosen[0] if chosen else built_in_policy()
+
+
+def _selecting(
+    policies: Mapping[str, PolicyObject | tuple[Fault, ...]], labels: Mapping[str, str]
+) -> Iterator[PolicyObject]:
+    for policy in policies.values():
+        if isinstance(policy, PolicyObject) and policy.selects(labels):
+            yield policy
