@@ -14,10 +14,10 @@ import numpy as np
 from benchmarks.judging import unknown
 from benchmarks.judging.habits import together
 from benchmarks.judging.scenarios import TICK_S, Floats
+from modelrelease.domain.habit import Habit
 from modelrelease.gates import echo
 from modelrelease.gates.betting import _KNOWN_STAKES, _SHARES, FROM_START
 from modelrelease.gates.binomial import alternatives
-from modelrelease.gates.habit import Habit
 from modelrelease.gates.onset import _RATE
 
 _STAKES, _LOG_SHARES = np.array(_KNOWN_STAKES), np.log(_SHARES)

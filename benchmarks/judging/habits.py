@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from benchmarks.judging.scenarios import TICK_S, Floats
+from modelrelease.domain.habit import HIGHEST_KNOWN, INDEPENDENT
 from modelrelease.gates import windows as chooser
-from modelrelease.gates.habit import HIGHEST_KNOWN, INDEPENDENT
 
 _LONGEST = math.ceil(chooser.LONGEST_S / TICK_S)
 

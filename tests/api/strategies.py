@@ -24,6 +24,7 @@ from modelrelease.domain.gate import (
     Series,
     Value,
 )
+from modelrelease.domain.habit import Habit
 from modelrelease.domain.plan import AtMaxDuration, Limits, OnDrift, OnNoSafePath, Plan, Require, Stage, StageType
 from modelrelease.domain.record import Head
 from modelrelease.domain.release import Intent, PastOutcome, Progress, State, Stop, Watch
@@ -100,6 +101,7 @@ progresses = st.builds(
     stopped=some(digests),
     handled=some(names),
     no_data_since=some(st.tuples(names, times)),
+    habits=some(st.tuples(names, st.builds(Habit, seconds, maybe(st.floats(1, 1000))))),
     stable_ready=maybe(st.integers(0, 1000)),
     head=st.builds(Head, st.integers(0, 10**8), digests),
     outcomes=some(st.builds(PastOutcome, texts, digests, names, texts, times)),

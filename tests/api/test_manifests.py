@@ -23,6 +23,7 @@ from modelrelease.api.gatetemplate import Template, template_of
 from modelrelease.api.metricssource import Source, source_of
 from modelrelease.api.names import OPERATOR_ACCOUNT, OPERATOR_NAME, SYSTEM_NAMESPACE
 from modelrelease.api.status import progress_from_status, status_from_progress
+from modelrelease.domain.habit import Habit
 from modelrelease.domain.release import Progress, State, Stop, Watch
 from modelrelease.domain.unit import Backend, Unit, unit_ref
 from modelrelease.metrics.presets import preset_specs
@@ -240,6 +241,7 @@ def test_a_status_is_accepted_as_the_operator_writes_it(installed: Sandbox, name
         State.OBSERVING, now, ref, ref, ref, release.plan, 0, now, now, release.plan.stages[0].exposure,
         watch=Watch(ref, now, now), stop=Stop(ref.digest, "v2", "GateReverted", "errors", now, "errors"),
         stopped=(ref.digest,), handled=("uid",), no_data_since=(("errors/low", now),), stable_ready=2, diverted=ref,
+        habits=(("errors", Habit(90, 3.25)),),
     )  # fmt: skip
     stored["status"] = status_from_progress(progress) | {"observedGeneration": 1, "conditions": []}
     path = installed.client().path_of(doc) + "/status?fieldValidation=Strict"

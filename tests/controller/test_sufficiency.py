@@ -43,7 +43,7 @@ def look(
     ticks = int(after_s / TICK_S)
     split = (SplitCount(REST, 40.0 * ticks, 760.0 * ticks), SplitCount("low", 10.0 * ticks, 190.0 * ticks))
     accounts = [account(ERRORS, ticks, bad)]
-    lengths.look(plan(max_duration_s), accounts, split, SETTINGS, stage_since=since, at=at, scrape_s=TICK_S)
+    lengths.look(plan(max_duration_s), accounts, split, SETTINGS, stage_since=since, at=at, scrape_s=TICK_S, habits={})
     return lengths.found
 
 
@@ -58,7 +58,7 @@ def test_a_slow_scrape_is_waited_for() -> None:
     since = T0
     for after_s, seen in ((45, False), (61, True)):
         at = since + timedelta(seconds=after_s)
-        lengths.look(plan(60), [account(ERRORS, 8)], (), SETTINGS, stage_since=since, at=at, scrape_s=15)
+        lengths.look(plan(60), [account(ERRORS, 8)], (), SETTINGS, stage_since=since, at=at, scrape_s=15, habits={})
         assert (lengths.found is not None) is seen
 
 
@@ -96,12 +96,12 @@ def test_before_the_next_look_the_last_stage_is_still_told() -> None:
 
 def test_rates_come_from_the_requests_that_were_counted() -> None:
     split = (SplitCount(REST, 50.0, 950.0), SplitCount("low", 25.0, 475.0))
-    found = measured_of([account(ERRORS, 20)], split, seconds=50, window_s=TICK_S)
+    found = measured_of([account(ERRORS, 20)], split, seconds=50, window_s=TICK_S, habits={})
     assert found.requests == {REST: 20.0, "low": 10.0}
     assert found.gates[0].flows[REST].per_s == pytest.approx(1000 / TICK_S)
     pooled = Account.open(gate(), SETTINGS)
     for tick in range(20):
         pooled.fold(evidence(stratum(tick, (50, 1), (950, 9))))
-    whole = measured_of([pooled], (SplitCount(REST, 50.0, 950.0),), seconds=50, window_s=TICK_S)
+    whole = measured_of([pooled], (SplitCount(REST, 50.0, 950.0),), seconds=50, window_s=TICK_S, habits={})
     assert whole.requests == {ALL: 20.0}
-    assert measured_of([], (), seconds=50, window_s=TICK_S).problem
+    assert measured_of([], (), seconds=50, window_s=TICK_S, habits={}).problem

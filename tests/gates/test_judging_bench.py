@@ -30,11 +30,11 @@ from benchmarks.judging.traffic import Traffic, draw
 
 from modelrelease.domain.evidence import Stratum, Tally
 from modelrelease.domain.gate import AgainstStable
+from modelrelease.domain.habit import Habit
 from modelrelease.domain.verdict import Outcome
 from modelrelease.gates import judge
 from modelrelease.gates.counts import Counts
 from modelrelease.gates.demands import AtMost
-from modelrelease.gates.habit import Habit
 from modelrelease.gates.judge import JudgeSettings
 from modelrelease.gates.ratio import ratio_machine
 from modelrelease.gates.windows import choose_window_s, habit_of

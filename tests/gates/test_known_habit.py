@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelrelease.domain.gate import AgainstStable
+from modelrelease.domain.habit import HIGHEST_KNOWN, INDEPENDENT, Habit
 from modelrelease.domain.verdict import Outcome
 from modelrelease.gates import judge
 from modelrelease.gates.betting import against_difference, against_ratio
@@ -17,7 +18,6 @@ from modelrelease.gates.binomial import Binomial, Trials, lower_bound
 from modelrelease.gates.counts import Counts
 from modelrelease.gates.demands import AtMost
 from modelrelease.gates.echo import MOST, Echo, burst_noise, drag, fading
-from modelrelease.gates.habit import HIGHEST_KNOWN, INDEPENDENT, Habit
 from modelrelease.gates.sequences import log_mean_exp
 from tests.gates.builders import SETTINGS, ask, bursty, evidence, folded, gate, judged, stratum, under
 

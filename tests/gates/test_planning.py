@@ -10,11 +10,11 @@ import pytest
 from modelrelease.domain.evidence import Stratum, Tally
 from modelrelease.domain.exposure import REST, Exposure
 from modelrelease.domain.gate import Absolute, AgainstStable, Gate, Kind, Phase, Rule, Scope
+from modelrelease.domain.habit import Habit
 from modelrelease.domain.plan import Plan, Require, Stage
 from modelrelease.domain.verdict import Outcome
 from modelrelease.gates import judge
 from modelrelease.gates.expected import Arms, Bursts, Stay, log_revert
-from modelrelease.gates.habit import Habit
 from modelrelease.gates.judge import JudgeSettings, machine_of
 from modelrelease.gates.measuring import requests_per_s, rough, seen_for_s, traffic_of
 from modelrelease.gates.planning import ALLOWED, ALONE, RESERVE, Forecast, StageForecast, Sufficiency, forecast

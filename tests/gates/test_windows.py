@@ -9,7 +9,7 @@ import pytest
 
 from modelrelease.domain.evidence import Stratum, Tally
 from modelrelease.domain.gate import Absolute, AgainstStable
-from modelrelease.gates.habit import HIGHEST_KNOWN, Habit
+from modelrelease.domain.habit import HIGHEST_KNOWN, Habit
 from modelrelease.gates.windows import LONGEST_S, choose_window_s, habit_of
 from tests.gates.builders import LATENCY, SCORE, T0, VALUE, bursty, gate, poisson
 

@@ -21,6 +21,7 @@ from modelrelease.api.status_schema import (
     UnitStatus,
 )
 from modelrelease.domain.exposure import Exposure
+from modelrelease.domain.habit import Habit
 from modelrelease.domain.record import GENESIS, Head
 from modelrelease.domain.release import Intent, PastOutcome, Progress, State, Stop, Watch
 from modelrelease.domain.unit import Backend, UnitRef
@@ -56,6 +57,7 @@ def status_from_progress(progress: Progress) -> dict[str, Any]:
         noDataSince=[
             {"gate": gate, "since": time_text(since)} for gate, since in progress.no_data_since[-MAX_VERDICTS:]
         ],
+        habits=[_habit(gate, habit) for gate, habit in progress.habits[:MAX_VERDICTS]] or None,
         stableReady=progress.stable_ready,
         record={"sequence": progress.head.sequence, "hash": progress.head.hash},
         outcomes=[_outcome(outcome) for outcome in progress.outcomes[-MAX_OUTCOMES:]],
@@ -111,6 +113,10 @@ def _unit(ref: UnitRef | None) -> dict[str, Any] | None:
         backend=backend_to_dict(ref.backend),
         model=ref.model or None,
     )
+
+
+def _habit(gate: str, habit: Habit) -> dict[str, Any]:
+    return _present(gate=gate, windowSeconds=habit.window_s, phi=None if habit.phi is None else repr(habit.phi))
 
 
 def _intent(intent: Intent | None) -> dict[str, Any] | None:
@@ -172,6 +178,10 @@ def _progress(status: ModelReleaseStatus) -> Progress:
         stopped=tuple(status.stopped or ()),
         handled=tuple(status.handled or ()),
         no_data_since=tuple((entry.gate, time_of(entry.since)) for entry in status.no_data_since or ()),
+        habits=tuple(
+            (one.gate, Habit(one.window_seconds, None if one.phi is None else float(one.phi)))
+            for one in status.habits or ()
+        ),
         stable_ready=status.stable_ready,
         head=Head(status.record.sequence, status.record.hash) if status.record else Head(0, GENESIS),
         outcomes=tuple(

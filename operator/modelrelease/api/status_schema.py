@@ -112,6 +112,19 @@ class NoDataStatus(StatusModel):
     since: Time = Field(description="Since when.")
 
 
+class HabitStatus(StatusModel):
+    """How stable's bad events came before the first stage, as one gate sees them."""
+
+    gate: Word = Field(description="Name of the gate.")
+    window_seconds: Annotated[int, Field(ge=0)] = Field(
+        description="Seconds for which bad events stay correlated, and so the length of a compared window; 0: each "
+        "reading is one."
+    )
+    phi: Annotated[str, Field(max_length=32)] | None = Field(
+        None, description="Their variance over their mean in that time: 1 when they are independent."
+    )
+
+
 class RecordHeadStatus(StatusModel):
     """The newest ReleaseRecord of this release."""
 
@@ -189,6 +202,9 @@ class ModelReleaseStatus(StatusModel):
     )
     no_data_since: Annotated[list[NoDataStatus], Field(max_length=MAX_VERDICTS, json_schema_extra=atomic())] | None = (
         Field(None, description="Gates without usable data, and since when.")
+    )
+    habits: Annotated[list[HabitStatus], Field(max_length=MAX_VERDICTS, json_schema_extra=atomic())] | None = Field(
+        None, description="How stable's bad events came before the first stage; frozen for the rollout."
     )
     stable_ready: int | None = Field(None, description="Ready endpoints of stable when the rollout began.")
     record: RecordHeadStatus | None = Field(None, description="The newest ReleaseRecord.")

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 from modelrelease.controller.evidence import Demand
 from modelrelease.controller.gather import Gathered
+from modelrelease.controller.history import HistoryWanted, can_have_habit, places_of_stable
 from modelrelease.domain.canonical import digest, short
 from modelrelease.domain.gate import Gate, Phase
 from modelrelease.domain.plan import Limits
@@ -25,6 +26,19 @@ def demands_of(gathered: Gathered, progress: Progress) -> tuple[Demand, ...]:
     return tuple(found)
 
 
+def history_of(gathered: Gathered, progress: Progress) -> HistoryWanted | None:
+    """The history that is read before the first stage; None when none is wanted."""
+    plan, candidate, stable, since = progress.plan, progress.candidate, progress.stable, progress.since
+    if progress.state is not State.PREPARING or not plan or not candidate or not stable or since is None:
+        return None
+    gates = tuple(gate for gate in plan.gates if Phase.STAGE in gate.phases and can_have_habit(gate))
+    places = places_of_stable(_places(gathered, candidate, stable))
+    if not gates or not places:
+        return None
+    token = _token(candidate, list(gates), places, since.isoformat())
+    return HistoryWanted(gathered.key, token, gates, places, since)
+
+
 def _stages(gathered: Gathered, progress: Progress) -> Demand | None:
     plan, candidate, stable = progress.plan, progress.candidate, progress.stable
     if progress.state not in IN_TRAFFIC or plan is None or candidate is None or stable is None:
@@ -36,7 +50,7 @@ def _stages(gathered: Gathered, progress: Progress) -> Demand | None:
     gates = tuple(gate for gate in plan.gates if Phase.STAGE in gate.phases)
     return Demand(
         key=gathered.key,
-        token=_token(candidate, [plan.digest, gathered.requests], places, since.isoformat()),
+        token=_token(candidate, [plan.digest, gathered.requests, repr(progress.habits)], places, since.isoformat()),
         gates=gates,
         places=places,
         since=since,
@@ -44,6 +58,7 @@ def _stages(gathered: Gathered, progress: Progress) -> Demand | None:
         limits=plan.limits,
         requests=gathered.requests,
         plan=plan,
+        habits=progress.habits,
     )
 
 

@@ -6,7 +6,7 @@ collector reads the same counters again from Prometheus, from the start of the r
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,10 +14,12 @@ from time import monotonic
 
 import structlog
 
+from modelrelease.controller.history import SUFFIX, History, HistoryWanted, subscription
 from modelrelease.controller.sufficiency import Lengths
 from modelrelease.controller.telemetry import Telemetry
 from modelrelease.domain.evidence import Evidence, SplitCount
 from modelrelease.domain.gate import Gate, Scope
+from modelrelease.domain.habit import Habit
 from modelrelease.domain.plan import Limits, Plan, StageLengths
 from modelrelease.domain.verdict import Verdict
 from modelrelease.gates.judge import JudgeSettings
@@ -33,7 +35,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What one release wants judged: its gates, where its arms are found, and from when. `key` may end in `#watch`."""
+    """What one release wants judged: its gates, where its arms are found, and from when. `key` may end in `#watch`.
+
+    `habits`: how stable's bad events come, for gates where that is known.
+    """
 
     key: str
     token: str
@@ -44,6 +49,7 @@ class Demand:
     limits: Limits
     requests: Gate | None
     plan: Plan | None = None
+    habits: tuple[tuple[str, Habit], ...] = ()
 
 
 @dataclass(slots=True)
@@ -70,6 +76,8 @@ class EvidenceService:
         self._judged: dict[str, _Judged] = {}
         self._seen: dict[str, float] = {}
         self._outages: dict[str, Outage] = {}
+        self._histories: dict[str, History] = {}
+        self._working: set[asyncio.Task[None]] = set()
 
     def set_source(self, settings: SourceSettings) -> None:
         """Add a source, or change it: its collector starts anew and its releases' evidence is read again."""
@@ -82,6 +90,8 @@ class EvidenceService:
         self._collectors[settings.name] = collector
         for judged in self._judged.values():
             self._subscribe(judged, settings.name)
+        for history in self._histories.values():
+            self._subscribe_history(history, settings.name)
         self._tasks[settings.name] = asyncio.create_task(self._run(settings, collector))
 
     def drop_source(self, name: str) -> None:
@@ -115,6 +125,24 @@ class EvidenceService:
             known.samples, known.split = None, ()
         for source in self._sources:
             self._subscribe(known, source)
+
+    def read_history(self, key: str, wanted: HistoryWanted | None) -> None:
+        """Have stable's history read before the first stage; None: it is not wanted, or no more."""
+        known = self._histories.get(key)
+        if known is not None and (wanted is None or known.wanted.token != wanted.token):
+            del self._histories[key]
+            for collector in self._collectors.values():
+                collector.unsubscribe(key + SUFFIX)
+            known = None
+        if wanted is not None and known is None:
+            self._histories[key] = History(wanted)
+            for source in self._sources:
+                self._subscribe_history(self._histories[key], source)
+
+    def habits(self, key: str) -> tuple[tuple[str, Habit], ...] | None:
+        """What stable's history says of each gate, where it says something; None while it is being read."""
+        history = self._histories.get(key)
+        return history.found if history else ()
 
     def withdraw(self, key: str) -> None:
         """Stop judging a release."""
@@ -164,7 +192,8 @@ class EvidenceService:
     def _written(self, judged: _Judged, room: int) -> Iterable[Mapping[str, object]]:
         settings = judge_settings(judged.demand)
         for name, verdicts in judged.verdicts.items():
-            yield judged.accounts[name].written(at=verdicts[0].at, settings=settings, room=room)
+            known = settings_for(settings, judged.demand, name)
+            yield judged.accounts[name].written(at=verdicts[0].at, settings=known, room=room)
 
     async def close(self) -> None:
         """Stop all collectors."""
@@ -191,13 +220,25 @@ class EvidenceService:
             )
         )
 
+    def _subscribe_history(self, history: History, source: str) -> None:
+        gates = tuple(
+            gate for gate in history.wanted.gates if gate.source == source and gate.name not in history.habits
+        )
+        for gate in gates:
+            history.strata.pop(gate.name, None)
+        if gates:
+            interval_s = self._sources[source].scrape_interval_s
+            self._collectors[source].subscribe(
+                subscription(history.wanted, gates, scrape_interval_s=interval_s, fresh_s=4 * interval_s)
+            )
+
     async def _run(self, settings: SourceSettings, collector: Collector) -> None:
         loop = asyncio.get_running_loop()
         while True:
             now = datetime.now(UTC)
             due = collector.next_due(now)
             await asyncio.sleep(max(0.0, (due - now).total_seconds()))
-            if not any(self._uses(judged, settings.name) for judged in self._judged.values()):
+            if not self._in_use(settings.name):
                 self._seen.pop(settings.name, None)
                 continue
             self._seen.setdefault(settings.name, monotonic())
@@ -219,6 +260,11 @@ class EvidenceService:
         self._telemetry.queries.labels(source, "failed" if failed else "answered").inc()
         self._telemetry.query_seconds.labels(source).observe(seconds)
 
+    def _in_use(self, source: str) -> bool:
+        return any(self._uses(judged, source) for judged in self._judged.values()) or any(
+            gate.source == source for history in self._histories.values() for gate in history.wanted.gates
+        )
+
     def _uses(self, judged: _Judged, source: str) -> bool:
         demand = judged.demand
         requests = demand.requests is not None and demand.requests.source == source
@@ -230,6 +276,9 @@ class EvidenceService:
         self._tell(settings.name, down[0] if down else None, len(ticks))
         looked = False
         for key, tick in ticks.items():
+            if key.endswith(SUFFIX):
+                self._take_history(key.removesuffix(SUFFIX), tick, self._collectors[settings.name])
+                continue
             judged = self._judged.get(key)
             if judged is None:
                 continue
@@ -242,6 +291,23 @@ class EvidenceService:
                     self._judge(judged, gate, evidence)
             looked = looked or self._look_at_lengths(judged, tick.at, settings)
             self._wake(key.removesuffix("#watch"))
+
+    def _take_history(self, key: str, tick: Tick, collector: Collector) -> None:
+        history = self._histories.get(key)
+        if history is None:
+            return
+        whole = history.take(tick)
+        if all(evidence.gate in whole or evidence.gate in history.habits for evidence in tick.evidence):
+            collector.unsubscribe(key + SUFFIX)
+        if whole:
+            task = asyncio.create_task(self._work_out(key, history, whole))
+            self._working.add(task)
+            task.add_done_callback(self._working.discard)
+
+    async def _work_out(self, key: str, history: History, gates: Iterable[str]) -> None:
+        for gate in gates:
+            await asyncio.to_thread(history.work_out, gate)
+        self._wake(key)
 
     def _tell(self, source: str, down: str | None, releases: int) -> None:
         """Say that a source went out or is back: once, and not for each release or tick."""
@@ -265,10 +331,11 @@ class EvidenceService:
             stage_since=demand.stage_since,
             at=at,
             scrape_s=source.scrape_interval_s,
+            habits=dict(demand.habits),
         )
 
     def _judge(self, judged: _Judged, gate: Gate, evidence: Evidence) -> None:
-        settings = judge_settings(judged.demand)
+        settings = settings_for(judge_settings(judged.demand), judged.demand, gate.name)
         account = judged.accounts.get(gate.name)
         if account is None or account.gate != gate:
             account = judged.accounts[gate.name] = Account.open(gate, settings)
@@ -277,6 +344,12 @@ class EvidenceService:
         judged.verdicts[gate.name] = found
         for verdict in found:
             self._telemetry.verdicts.labels(verdict.outcome.value, verdict.cause.value if verdict.cause else "").inc()
+
+
+def settings_for(settings: JudgeSettings, demand: Demand, gate: str) -> JudgeSettings:
+    """The settings of one gate: with stable's habit where it is known."""
+    habit = dict(demand.habits).get(gate)
+    return settings if habit is None else replace(settings, window_s=habit.window_s, phi=habit.phi)
 
 
 def judge_settings(demand: Demand) -> JudgeSettings:

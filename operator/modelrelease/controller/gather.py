@@ -236,6 +236,7 @@ class Gatherer:
             samples=samples,
             split=split,
             lengths=self._evidence.lengths(key),
+            habits=self._evidence.habits(key),
             decisions=self._decisions(release),
             conflict=self.users.conflict(key, release, views),
             head=await self._head(key, release, progress, live=live),

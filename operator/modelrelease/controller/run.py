@@ -14,7 +14,7 @@ import structlog
 
 from modelrelease.api.metricssource import source_of
 from modelrelease.controller import kube
-from modelrelease.controller.demands import demands_of
+from modelrelease.controller.demands import demands_of, history_of
 from modelrelease.controller.evidence import EvidenceService
 from modelrelease.controller.execute import Executor, Refused
 from modelrelease.controller.gather import Gathered, Gatherer
@@ -300,6 +300,7 @@ class Operator:
                 self.evidence.withdraw(key + suffix)
             else:
                 self.evidence.demand(demand)
+        self.evidence.read_history(key, history_of(gathered, step.progress))
         self._count(key, gathered, step)
 
     def _count(self, key: str, gathered: Gathered, step: Step) -> None:
@@ -325,6 +326,7 @@ class Operator:
     def _forget(self, key: str) -> None:
         for suffix in ("", "#watch"):
             self.evidence.withdraw(key + suffix)
+        self.evidence.read_history(key, None)
         self.gatherer.forget(key)
         self.status.forget(key)
         self.queue.forget(key)

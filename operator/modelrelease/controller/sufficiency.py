@@ -5,13 +5,14 @@ nobody waits for a proof that cannot come. It is looked at again, ever more seld
 stays for the rest of the stage: the condition that shows it must not flicker.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from modelrelease.domain.evidence import SplitCount
 from modelrelease.domain.exposure import REST
 from modelrelease.domain.gate import Gate
+from modelrelease.domain.habit import Habit
 from modelrelease.domain.plan import Plan, StageLengths
 from modelrelease.gates.judge import JudgeSettings
 from modelrelease.gates.measuring import rough, traffic_of
@@ -45,6 +46,7 @@ class Lengths:
         stage_since: datetime,
         at: datetime,
         scrape_s: float,
+        habits: Mapping[str, Habit],
     ) -> bool:
         """Look, if it is time to; whether it was. A look takes some 0.1 s, so a tick has time for one."""
         if stage_since != self.stage_since:
@@ -52,7 +54,7 @@ class Lengths:
         elapsed_s = (at - stage_since).total_seconds()
         if elapsed_s < self.wait_s:
             return False
-        measured = measured_of(accounts, split, seconds=elapsed_s - scrape_s, window_s=scrape_s)
+        measured = measured_of(accounts, split, seconds=elapsed_s - scrape_s, window_s=scrape_s, habits=habits)
         self.found = lengths_of(plan, measured, settings)
         self.wait_s = 2 * self.wait_s if self.found.unknown else float("inf")
         return True
@@ -65,18 +67,23 @@ def lengths_of(plan: Plan, measured: Measured, settings: JudgeSettings) -> Stage
 
 
 def measured_of(
-    accounts: Iterable[Account], split: Sequence[SplitCount], *, seconds: float, window_s: float
+    accounts: Iterable[Account],
+    split: Sequence[SplitCount],
+    *,
+    seconds: float,
+    window_s: float,
+    habits: Mapping[str, Habit],
 ) -> Measured:
     """The traffic of the present stage. A figure of few bad events is none: it would change with the next."""
     requests = {one.segment: (one.candidate + one.stable) / seconds for one in split}
-    gates = tuple(_sure(account.gate, account) for account in accounts)
+    gates = tuple(_sure(account.gate, account, habits.get(account.gate.name)) for account in accounts)
     if _whole(gates) and set(requests) == {REST}:
         requests = {ALL: requests[REST]}
     return Measured(requests, gates, window_s, "" if requests else "no requests were counted")
 
 
-def _sure(gate: Gate, account: Account) -> GateTraffic:
-    traffic = traffic_of(gate, account.strata, apart=compose.per_rule(gate))
+def _sure(gate: Gate, account: Account, habit: Habit | None) -> GateTraffic:
+    traffic = traffic_of(gate, account.strata, apart=compose.per_rule(gate), habit=habit)
     why = rough(traffic)
     if not why:
         return traffic

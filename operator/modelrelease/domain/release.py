@@ -8,6 +8,7 @@ from enum import StrEnum
 from modelrelease.domain.decision import Decision
 from modelrelease.domain.evidence import SplitCount
 from modelrelease.domain.exposure import NOTHING, Exposure
+from modelrelease.domain.habit import Habit
 from modelrelease.domain.plan import Plan, StageLengths
 from modelrelease.domain.record import Head, Record, RecordKind
 from modelrelease.domain.traffic import RouteView, Traffic
@@ -106,7 +107,10 @@ class PastOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the status remembers. Everything here can be lost and is rebuilt from route, revisions and records."""
+    """What the status remembers. Everything here can be lost and is rebuilt from route, revisions and records.
+
+    `habits`: how stable's bad events came before the first stage, by gate; frozen there for the whole rollout.
+    """
 
     state: State = State.NEW
     since: datetime | None = None
@@ -129,6 +133,7 @@ class Progress:
     outcomes: tuple[PastOutcome, ...] = ()
     paused_by: str | None = None
     diverted: UnitRef | None = None
+    habits: tuple[tuple[str, Habit], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +145,8 @@ class Observed:
     the candidate no longer is what its digest says. `conflict` names the release that holds the route. `newest` is the
     record that `head` speaks of, where it was read: a status that does not know of it missed its own deed. `workings`
     is what the verdicts can be recomputed from, packed for a record; it is there when the rest was read live. `lengths`
-    says whether the stages are long enough for the traffic, None before there was enough of it to say.
+    says whether the stages are long enough for the traffic, None before there was enough of it to say. `habits` is what
+    stable's history says before the first stage, by gate where it says something; None while it is being read.
 
     Read only while progress is New (first contact, or a status that was lost): `baseline`, the backend that an adopted
     route serves by itself; `revisions`, the units kept for this release; `history` and `used`, what the records say
@@ -161,6 +167,7 @@ class Observed:
     newest: Record | None = None
     workings: str = ""
     lengths: StageLengths | None = None
+    habits: tuple[tuple[str, Habit], ...] | None = ()
     baseline: Backend | None = None
     revisions: tuple[UnitRef, ...] = ()
     history: Mapping[str, RecordKind] = field(default_factory=dict)

@@ -113,6 +113,13 @@ def source_answers(case: Case) -> Hold | None:
     return None
 
 
+def history_is_read(case: Case) -> Hold | None:
+    """How stable's bad events come is found before the first stage, or it could not be told from the evidence."""
+    if case.observed.habits is None:
+        return Hold("ReadingHistory", "stable's history is being read: how its bad events come decides how to judge")
+    return None
+
+
 def stayed_long_enough(case: Case) -> Hold | None:
     """The stage's minimum duration, which only a person's Promote shortens (R17)."""
     stage, since = case.stage, case.progress.stage_since
@@ -221,6 +228,7 @@ BEFORE_FIRST: tuple[Check, ...] = (
     stable_can_take_it_back,
     route_is_accepted,
     source_answers,
+    history_is_read,
     approved,
 )
 """What the first stage needs, before any user sees the candidate."""

@@ -194,6 +194,7 @@ def _raise(case: Case) -> Step:
         intent=Intent(progress.stage + 1, name, case.now, case.observed.process),
         handled=(*progress.handled, *(decision.uid for decision in used)),
         head=chained.head,
+        habits=progress.habits if case.stage else case.observed.habits or (),
     )
     target = target_of(case, raising)
     assert target is not None
@@ -237,6 +238,7 @@ def _complete(case: Case) -> Step:
         exposure=uniform(case.segments, 0),
         stop=None,
         no_data_since=(),
+        habits=(),
         head=chained.head,
         outcomes=(past, *progress.outcomes)[:KEPT_OUTCOMES],
     )
@@ -256,6 +258,7 @@ def _begin(case: Case, progress: Progress, unit: UnitRef, plan: Plan) -> Progres
         intent=None,
         stop=None,
         no_data_since=(),
+        habits=(),
         stable_ready=case.ready(progress.stable) if progress.stable else None,
         stopped=tuple(digest for digest in progress.stopped if digest != unit.digest),
     )

@@ -14,8 +14,8 @@ import math
 from dataclasses import dataclass, replace
 
 from modelrelease.domain.evidence import Problem, Stratum, Tally
+from modelrelease.domain.habit import Habit
 from modelrelease.domain.verdict import Outcome
-from modelrelease.gates.habit import Habit
 from modelrelease.gates.machine import Bars, Numbers
 from modelrelease.gates.sequences import all_of, log_mean_exp, student_log_e, student_radius
 from modelrelease.gates.words import at_least, at_most, confidence, count, number

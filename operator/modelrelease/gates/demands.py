@@ -8,11 +8,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from modelrelease.domain.habit import Habit
 from modelrelease.gates.betting import Bets, Betting, against_difference, against_ratio
 from modelrelease.gates.binomial import NO_TRIALS, Binomial, Trials, lower_bound
 from modelrelease.gates.counts import Counts
 from modelrelease.gates.difference import Difference, Gap
-from modelrelease.gates.habit import Habit
 from modelrelease.gates.mirrored import Likelihood, Mirrored, mirrored
 from modelrelease.gates.onset import NO_STAKES, Onset, Stakes
 from modelrelease.gates.words import at_least, at_most, number, percent

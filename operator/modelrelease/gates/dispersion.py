@@ -16,8 +16,8 @@ it, in 4–7 %. The variance over all windows was rejected: it takes a daily cyc
 
 from dataclasses import dataclass
 
+from modelrelease.domain.habit import Habit
 from modelrelease.gates.counts import Counts
-from modelrelease.gates.habit import Habit
 
 SPANS = ((1, 1), (4, 4), (16, 2))
 """Window lengths in ticks, and how many windows apart stable's are compared."""

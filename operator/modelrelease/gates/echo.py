@@ -16,8 +16,8 @@ What is heard of past windows also tells how many bad events a window usually ho
 import math
 from dataclasses import dataclass
 
+from modelrelease.domain.habit import Habit
 from modelrelease.gates.counts import Counts
-from modelrelease.gates.habit import Habit
 
 MEMORY_S = 300.0
 """How long residuals are remembered, in seconds, and at least FEWEST windows."""

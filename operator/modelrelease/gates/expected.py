@@ -16,13 +16,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from modelrelease.domain.habit import Habit
 from modelrelease.gates.betting import Betting, Null
 from modelrelease.gates.binomial import Binomial, Trials
 from modelrelease.gates.contrast import BURN_IN_EVENTS, BURN_IN_WINDOWS, Contrast, ContrastMachine
 from modelrelease.gates.counts import Counts
 from modelrelease.gates.demands import AnyDemand, AtLeast, AtMost, WithinDifference, WithinRatio
 from modelrelease.gates.dispersion import CAUTION, SPANS, UNSEEN
-from modelrelease.gates.habit import Habit
 from modelrelease.gates.ratio import RatioMachine
 from modelrelease.gates.sequences import all_of, log_mean_exp, student_log_e
 

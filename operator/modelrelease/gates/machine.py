@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from modelrelease.domain.evidence import Problem, Stratum
+from modelrelease.domain.habit import Habit
 from modelrelease.domain.verdict import Outcome
-from modelrelease.gates.habit import Habit
 
 Numbers = tuple[tuple[str, float], ...]
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from modelrelease.domain.evidence import Stratum, Tally
 from modelrelease.domain.gate import AgainstStable, Gate, Value
+from modelrelease.domain.habit import Habit
 from modelrelease.gates.contrast import ContrastMachine, Noise
 from modelrelease.gates.dispersion import PRIOR, SPANS, Dispersion, phi_for_stakes
 from modelrelease.gates.expected import INDEPENDENT, Bursts
-from modelrelease.gates.habit import Habit
 from modelrelease.gates.judge import machine_of
 from modelrelease.gates.quantile import QuantileMachine
 from modelrelease.gates.ratio import Proportions, RatioMachine

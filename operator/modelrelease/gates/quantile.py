@@ -15,8 +15,8 @@ from decimal import Decimal
 
 from modelrelease.domain.evidence import Cause, Problem, Stratum, Tally
 from modelrelease.domain.gate import Absolute, AgainstStable, Quantile, Rule
+from modelrelease.domain.habit import Habit
 from modelrelease.domain.verdict import Outcome
-from modelrelease.gates.habit import Habit
 from modelrelease.gates.machine import Bars, Numbers
 from modelrelease.gates.ratio import Proportions, RatioMachine, ratio_machine
 from modelrelease.gates.words import number

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from modelrelease.domain.evidence import Problem, Stratum, Tally
 from modelrelease.domain.gate import Absolute, AgainstStable, Rule
+from modelrelease.domain.habit import Habit
 from modelrelease.domain.verdict import Outcome
 from modelrelease.gates.counts import NO_COUNTS, Counts, counts_of
 from modelrelease.gates.demands import (
@@ -24,7 +25,6 @@ from modelrelease.gates.demands import (
 )
 from modelrelease.gates.dispersion import Dispersion, phi_for_passing, phi_for_stakes
 from modelrelease.gates.echo import Echo, burst_noise, drag, fading
-from modelrelease.gates.habit import Habit
 from modelrelease.gates.machine import Bars, Numbers
 from modelrelease.gates.sequences import all_of, log_mean_exp
 from modelrelease.gates.words import confidence, count

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any, cast
 
 from modelrelease.domain.evidence import Problem, Stratum
+from modelrelease.domain.habit import Habit
 from modelrelease.gates.codec import decode, encode
 from modelrelease.gates.contrast import Averages
-from modelrelease.gates.habit import Habit
 from modelrelease.gates.quantile import Slow
 from modelrelease.gates.ratio import Proportions
 from modelrelease.gates.value import Sample

@@ -10,8 +10,8 @@ from datetime import datetime
 
 from modelrelease.domain.evidence import Cause, Problem, Stratum
 from modelrelease.domain.gate import Absolute, Rule
+from modelrelease.domain.habit import Habit
 from modelrelease.domain.verdict import Outcome
-from modelrelease.gates.habit import Habit
 from modelrelease.gates.machine import Bars, Numbers
 from modelrelease.gates.words import count, number
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 
 from modelrelease.domain.evidence import Stratum, Tally
 from modelrelease.domain.gate import Absolute, Cost, Gate, Mean, Quantile, Ratio, Value
-from modelrelease.gates.habit import Habit
+from modelrelease.domain.habit import Habit
 from modelrelease.gates.quantile import slow_tally, stable_bound
 
 LONGEST_S = 240

@@ -94,7 +94,13 @@ class Member:
                 Cause.SOURCE_DOWN, f"still reading the history since the rollout began, {left_s:.0f} s left"
             )
         newest = datetime.fromtimestamp(newest_s, UTC) if newest_s is not None else None
-        return Evidence(tracker.gate.name, at, strata(found), newest=newest, problem=problem)
+        return Evidence(
+            tracker.gate.name,
+            at,
+            strata(found, every_round=self.subscription.every_round),
+            newest=newest,
+            problem=problem,
+        )
 
     def _valued(self, probe: ValueProbe, at: datetime, answers: Mapping[str, Answer]) -> Evidence:
         asks = probe.asks

@@ -9,9 +9,12 @@ from modelrelease.metrics.tracker import Found
 MAX_STRATA = 500
 
 
-def strata(found: Sequence[Found]) -> tuple[Stratum, ...]:
-    """One stratum per round, in order, at most MAX_STRATA: beyond that neighbours of one segment are merged."""
-    if len(found) <= MAX_STRATA:
+def strata(found: Sequence[Found], *, every_round: bool = False) -> tuple[Stratum, ...]:
+    """One stratum per round, in order.
+
+    Beyond MAX_STRATA neighbours of one segment are merged, except with `every_round`.
+    """
+    if every_round or len(found) <= MAX_STRATA:
         return tuple(map(_stratum, found))
     by_segment: dict[str | None, list[Stratum]] = {}
     for one in found:

@@ -30,7 +30,8 @@ class Subscription:
     `since`; while it stays, only `stage_since`, `fresh_s` and the gates' bounds may change. `since`: evidence is
     folded from here (start of the rollout). `stage_since`: samples and split are counted from here. `fresh_s`: an arm
     whose newest sample is older is Missing. `requests`: a gate whose denominator counts requests per backend, read
-    for samples and split.
+    for samples and split. `every_round`: rounds are handed out one by one, however many; else neighbours are merged
+    where a tick has very many.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Subscription:
     stage_since: datetime
     fresh_s: float
     requests: Gate | None = None
+    every_round: bool = False
 
     @property
     def namespace(self) -> str:

@@ -1,4 +1,4 @@
-"""Stable's habit, release by release, and what past windows tell of the next: `gates.habit` and `gates.echo`."""
+"""Stable's habit, release by release, and what past windows tell of the next: `domain.habit` and `gates.echo`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from modelrelease.backtest.twin.windows import Floats, Ints, Packed, Windows, before_each
+from modelrelease.domain.habit import HIGHEST_KNOWN, INDEPENDENT
 from modelrelease.gates.echo import CHANCE, FEWEST, MEMORY_S, MOST
-from modelrelease.gates.habit import HIGHEST_KNOWN, INDEPENDENT
 
 _FADED = 30.0
 """Sums are taken over so many times the memory at once: e^30 more for the oldest is still exact."""

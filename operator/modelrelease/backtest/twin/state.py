@@ -16,6 +16,7 @@ from modelrelease.backtest.twin.judge import lengths, prepared
 from modelrelease.backtest.twin.windows import Floats, Windows
 from modelrelease.domain.evidence import Tally
 from modelrelease.domain.gate import Gate
+from modelrelease.domain.habit import Habit
 from modelrelease.gates.betting import _FEW_STAKES, _KNOWN_STAKES, _SHARES, _STAKES, Bets, Betting, Null
 from modelrelease.gates.binomial import Trials
 from modelrelease.gates.contrast import Averages, ContrastMachine, Moments, Noise
@@ -32,7 +33,6 @@ from modelrelease.gates.demands import (
     WithinRatio,
 )
 from modelrelease.gates.difference import Gap
-from modelrelease.gates.habit import Habit
 from modelrelease.gates.judge import machine_of
 from modelrelease.gates.mirrored import Likelihood
 from modelrelease.gates.onset import Stakes

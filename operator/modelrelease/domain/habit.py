@@ -1,6 +1,7 @@
 """How stable's bad events come, as its history shows it: found before the start, frozen there, and known to every test.
 
-Where nothing is known the tests learn what they can on the way (`dispersion.py`). `windows.py` finds a habit.
+Where nothing is known the tests learn what they can on the way (`gates/dispersion.py`). `gates/windows.py` finds a
+habit.
 """
 
 from dataclasses import dataclass
