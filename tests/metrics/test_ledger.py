@@ -60,6 +60,21 @@ def test_an_absolute_gate_waits_for_the_candidate_only() -> None:
     assert windows(book.settle()) == [(0, 3, 1, 0)]
 
 
+def test_history_gives_the_rounds_that_were_closed_live_before_a_counter_was_born() -> None:
+    old = [(-6.0, 0.0), *((9.0 + 15 * tick, 10.0 * (tick + 1)) for tick in range(6))]
+    new = [(52.0, 3.0), (67.0, 5.0), (82.0, 8.0)]
+    live, rebuilt = ledger(), ledger()
+    rounds = []
+    for at_s, value in sorted([*old, *new]):
+        side = Side.STABLE if (at_s, value) in old else Side.CANDIDATE
+        add(live, side, (at_s, value))
+        rounds += live.settle()
+    add(rebuilt, Side.STABLE, *old)
+    add(rebuilt, Side.CANDIDATE, *new)
+    assert windows(rebuilt.settle()) == windows(rounds)
+    assert windows(rounds)[:3] == [(0, 9, 0, 10), (9, 24, 0, 10), (24, 39, 0, 10)]
+
+
 def test_a_slower_target_is_waited_for_longer() -> None:
     book = ledger(interval_s=5)
     add(book, Side.STABLE, (-30, 0), (30, 1), (90, 2))

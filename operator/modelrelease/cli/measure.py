@@ -16,6 +16,7 @@ from modelrelease.api.status import progress_from_status
 from modelrelease.cli.cluster import EXIT_DENIED, EXIT_NOT_FOUND, MAY_READ, fail
 from modelrelease.controller import kube as api
 from modelrelease.controller.gather import resource_of
+from modelrelease.controller.history import MOST_SCRAPES
 from modelrelease.controller.kube import Denied, Kube, Resource
 from modelrelease.controller.sources import settings_of
 from modelrelease.controller.store import Store
@@ -30,6 +31,7 @@ from modelrelease.domain.unit import Backend, UnitRef
 from modelrelease.gates import measuring
 from modelrelease.gates.judge import JudgeSettings
 from modelrelease.gates.traffic import GateTraffic, Measured
+from modelrelease.gates.windows import known_habit
 from modelrelease.metrics import compose
 from modelrelease.metrics.client import prometheus
 from modelrelease.metrics.collector import Collector
@@ -297,6 +299,7 @@ async def _collect(
                 since=since,
                 stage_since=since,
                 fresh_s=4 * source.scrape_interval_s,
+                every_round=True,
             )
         )
         found: dict[str, tuple[list[Stratum], Problem | None]] = {gate.name: ([], None) for gate in gates}
@@ -324,7 +327,9 @@ def _stable_only(stratum: Stratum) -> Stratum:
 
 def _traffic(gate: Gate, strata: Sequence[Stratum], problem: Problem | None, *, whole: bool, why: str) -> GateTraffic:
     said = why or (problem.message.removeprefix(f"gate {gate.name}: ") if problem is not None else "")
-    return measuring.traffic_of(gate, _whole(strata) if whole else strata, apart=compose.per_rule(gate), problem=said)
+    counted = _whole(strata) if whole else strata
+    habit = known_habit(gate, sorted(counted, key=lambda each: each.end)[-MOST_SCRAPES:])
+    return measuring.traffic_of(gate, counted, apart=compose.per_rule(gate), problem=said, habit=habit)
 
 
 def _whole(strata: Sequence[Stratum]) -> list[Stratum]:

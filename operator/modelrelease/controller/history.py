@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from modelrelease.domain.evidence import Cause, Stratum, Tally
-from modelrelease.domain.gate import Absolute, Cost, Gate, Mean, Value
+from modelrelease.domain.gate import Absolute, Gate, Value
 from modelrelease.domain.habit import Habit
-from modelrelease.gates.windows import FEWEST_TICKS, habit_of
+from modelrelease.gates.windows import known_habit
 from modelrelease.metrics.subscription import Place, Subscription, Tick
 
 LONGEST_S = 6 * 3600.0
@@ -66,8 +66,7 @@ class History:
         """Find one gate's habit. Up to a second of arithmetic, so not for an event loop."""
         gate = next(gate for gate in self.wanted.gates if gate.name == name)
         strata = self.strata.pop(name, [])
-        found = habit_of(gate, strata)
-        self.habits[name] = found if _says_something(gate, found, strata) else None
+        self.habits[name] = known_habit(gate, strata)
 
     @property
     def found(self) -> tuple[tuple[str, Habit], ...] | None:
@@ -124,10 +123,3 @@ def _elsewhere(values: Mapping[str, str]) -> list[dict[str, str]]:
 def _of_stable(stratum: Stratum) -> Stratum:
     """Stable was read as the only arm, which the collector calls the candidate."""
     return replace(stratum, candidate=Tally(), stable=stratum.candidate)
-
-
-def _says_something(gate: Gate, habit: Habit, history: list[Stratum]) -> bool:
-    """Whether there was enough history. Means and costs have no φ that could say so."""
-    if isinstance(gate.metric, Mean | Cost):
-        return sum(each.stable.total > 0 for each in history) >= FEWEST_TICKS
-    return habit.phi is not None

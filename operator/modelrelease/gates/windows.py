@@ -89,6 +89,14 @@ def habit_of(gate: Gate, history: Sequence[Stratum], *, longest_s: int = LONGEST
             return Habit(0, None)
 
 
+def known_habit(gate: Gate, history: Sequence[Stratum]) -> Habit | None:
+    """`habit_of` where the history is long enough to say something, else None: the tests then learn on the way."""
+    found = habit_of(gate, history)
+    if isinstance(gate.metric, Mean | Cost):  # their φ, which would say so, means nothing
+        return found if sum(each.stable.total > 0 for each in history) >= FEWEST_TICKS else None
+    return None if found.phi is None or isinstance(gate.metric, Value) else found
+
+
 def _habit(arms: Sequence[tuple[Stratum, Tally]], *, longest_s: int, counts: bool = True) -> Habit:
     tick_s = statistics.median([(item.end - item.start).total_seconds() for item, _ in arms]) if arms else 0.0
     if tick_s <= 0:

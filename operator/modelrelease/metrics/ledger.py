@@ -52,7 +52,8 @@ class Round:
 class Meter:
     """One counter (or one histogram) of one arm.
 
-    `last`: newest usable row. `seen_s`: newest row that was counted. `newest_s`: newest sample of any kind.
+    `last`: newest usable row. `born_s`: its first row that was read. `seen_s`: newest row that was counted.
+    `newest_s`: newest sample of any kind.
     """
 
     side: Side
@@ -60,6 +61,7 @@ class Meter:
     target: Target
     bounds: tuple[float, ...] = ()
     last: Row | None = None
+    born_s: float = 0.0
     seen_s: float = 0.0
     gap_s: float = 0.0
     newest_s: float = 0.0
@@ -125,7 +127,7 @@ class Ledger:
         meter.bounds = bounds
         meter.last = result.last
         if known is None and result.last is not None and side in self._waited:
-            meter.seen_s = rows[0][0]
+            meter.born_s = meter.seen_s = rows[0][0]
             self._waiting.add(meter)
         self._events.extend([(increment.at_s, meter, increment) for increment in result.increments])
         return meter
@@ -140,7 +142,7 @@ class Ledger:
             if index + 1 < len(events) and events[index + 1][0] == at_s:
                 continue
             if self._waiting:
-                self._waiting = {late for late in self._waiting if at_s - late.seen_s <= self._patience(late)}
+                self._waiting = {late for late in self._waiting if self._waits_for(late, at_s)}
             if not self._waiting:
                 rounds.extend(self._close(at_s))
         return rounds
@@ -163,9 +165,7 @@ class Ledger:
         self._cut_s = at_s
         self._open()
         self._waiting = {
-            meter
-            for meter in self.meters.values()
-            if meter.side in self._waited and at_s - meter.seen_s <= self._patience(meter)
+            meter for meter in self.meters.values() if meter.side in self._waited and self._waits_for(meter, at_s)
         }
         if len(layouts) > 1:
             self.problem = _unequal(sorted(layouts))
@@ -182,6 +182,10 @@ class Ledger:
         self._sums = (_Sum(), _Sum())
         self._layouts: set[tuple[float, ...]] = set()
         self._oldest_s = math.inf
+
+    def _waits_for(self, meter: Meter, at_s: float) -> bool:
+        """Whether a meter should report before a round closes: not once it is silent for long, nor before its birth."""
+        return meter.born_s <= at_s <= meter.seen_s + self._patience(meter)
 
     def _patience(self, meter: Meter) -> float:
         return PATIENCE * max(self._interval_s, meter.gap_s)
