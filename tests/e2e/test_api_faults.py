@@ -12,7 +12,8 @@ from modelrelease.sandbox import Sandbox
 from modelrelease.sandbox.load import LoadThread
 from modelrelease.sandbox.process import Part
 from modelrelease.sandbox.scene import Scene, operator_part
-from tests.e2e.lanes import Lane, full, observing, stage
+from tests.e2e.lanes import Lane, delete, full, observing, stage
+from tests.faults.hands import edit_route, share
 from tests.faults.history import (
     OPERATOR,
     STOPPED,
@@ -193,6 +194,23 @@ def test_watches_that_break_or_fall_silent_delay_no_revert_and_are_begun_anew(se
     log = scene.sandbox.audit_events()
     assert_order(route_states(log, scene.namespace, good.name), completed["revision"], [50, 1000])
     assert_stays_down(route_states(log, scene.namespace, bad.name), failing["revision"], failing["digest"])
+
+
+def test_a_release_that_is_deleted_takes_back_what_no_watch_has_shown(setting: Setting, scene: Scene) -> None:
+    """Somebody raised the candidate by hand and deleted the release while the routes' watch hung."""
+    lane = Lane(scene, "unseen")
+    lane.route("v1")
+    lane.settle()
+    lane.release("v2", stages=[stage("some", 20, approvals=["owner"]), full()])
+    waits = lane.wait("waiting at zero", lambda _: lane.condition("AwaitingApproval").get("status") == "True")
+    setting.proxy.silence_watches("httproutes")
+    edit_route(lane, share(600))
+    delete(lane)
+    assert {fault for fault, _ in setting.proxy.fired} == {Fault.SWALLOWED}
+    states = route_states(scene.sandbox.audit_events(), scene.namespace, lane.name)
+    revision = waits["candidate"]["revision"]
+    assert [top(state, revision) for state in states[-2:]] == [600, 0]
+    assert (states[-2].user, states[-1].user) == ("admin", OPERATOR)
 
 
 def test_api_server_and_etcd_are_restarted_in_the_middle_of_a_stage(

@@ -97,9 +97,12 @@ class FaultProxy:
             self._loop.call_soon_threadsafe(_drop, request)
         return len(watches)
 
-    def silence_watches(self) -> None:
-        """Let nothing more through the watches that are open now, as when the other end went away without a word."""
-        self._silent.update(self._watches)
+    def silence_watches(self, resource: str = "") -> None:
+        """Let nothing more through the watches that are open now, as when the other end went away without a word.
+
+        With `resource`, only those of this kind.
+        """
+        self._silent.update(key for key, (_, call) in self._watches.items() if resource in ("", call.resource))
 
     def kubeconfig(self, original: Path, to: Path) -> Path:
         """The same kubeconfig, with this proxy as its server."""

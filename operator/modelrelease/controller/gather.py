@@ -149,11 +149,15 @@ class Gatherer:
     async def _referred_to(
         self, key: str, obj: Any, progress: Progress, *, live: bool
     ) -> tuple[Known, tuple[Fault, ...]]:
-        """What the spec refers to. Where it cannot be read, a candidate in traffic is judged on all the same (S6)."""
+        """What the spec refers to.
+
+        Where it cannot be read, a candidate in traffic is judged on all the same (S6), and a deletion goes on (L4).
+        """
         try:
             return await self.units.read(key, obj, live=live), ()
         except ApiError as error:
-            if live or progress.state not in JUDGED:
+            deleting = "deletionTimestamp" in obj["metadata"]
+            if not deleting and (live or progress.state not in JUDGED):
                 raise
             log.warning("what the spec refers to cannot be read: nothing rises", release=key, error=str(error))
             return self.units.unread(key, obj), (Fault("Unread", f"what the spec refers to cannot be read: {error}"),)
