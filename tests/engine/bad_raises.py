@@ -1,6 +1,7 @@
 """Planted bugs of the engine on the way up: what it forgets to ask, believes, or does in the wrong order."""
 
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 from modelrelease.domain.record import RecordKind
@@ -278,6 +279,7 @@ def a_spoilt_split_holds_for_ever(patch: Patch) -> None:
         return Step(progress, holds=(hold,), drifted=drifted)
 
     patch.setattr(upkeep, "_interrupted", wait)
+    patch.setattr(raising, "RECOUNT_S", inf)
     patch.setattr(raising, "RECOUNT_S", float("inf"))
 
 

@@ -6,13 +6,13 @@ candidate than is there. Every single call can fail, before or after it took eff
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from modelrelease.domain.exposure import Exposure
 from modelrelease.domain.record import Head, RecordKind
-from modelrelease.domain.release import IN_TRAFFIC, Observed, Progress, Release, State
+from modelrelease.domain.release import IN_TRAFFIC, Observed, Release, State
 from modelrelease.domain.traffic import RouteView, Target
 from modelrelease.domain.unit import unit_ref
 from modelrelease.domain.verdict import Outcome, Verdict
@@ -32,6 +32,7 @@ from modelrelease.engine.actions import (
 )
 from tests.engine import sight
 from tests.engine.builders import NAME, NAMESPACE, UID, at
+from tests.engine.cache import Cache, Gathered
 from tests.engine.log import Content, Decided, content_of
 from tests.engine.store import ApiError, Conflict
 
@@ -60,17 +61,6 @@ class Refused(ApiError):
     """The router would not prepare the write."""
 
 
-@dataclass(slots=True)
-class Gathered:
-    """What one decision is made on, and the versions that its writes are conditioned on."""
-
-    release: Release
-    progress: Progress
-    observed: Observed
-    version: int
-    routes: dict[str, int]
-
-
 class Process:
     """One operator process, from its start to its death."""
 
@@ -78,7 +68,7 @@ class Process:
         self.world, self.store, self.name = world, world.store, name
         self.no_data: tuple[tuple[str, object], ...] = ()
         self.head: Head | None = None
-        self.seen: Gathered | None = None
+        self.cache = Cache(world)
         self.saved_at = -REFRESH_S
         self.started = self.store.now
         self.found_bad: set[str] = set()
@@ -97,6 +87,8 @@ class Process:
                     break
         except ApiError as error:
             self.head = None
+            if isinstance(error, Conflict):
+                self.cache.read(self._read())
             self.store.happened(f"failed: {type(error).__name__} {error}", self.name)
 
     def _step(self) -> Step:
@@ -138,21 +130,9 @@ class Process:
     # ---- gathering
 
     def _gather(self, *, live: bool) -> Gathered:
-        if not live and self.seen is not None and self.world.strikes("stale"):
-            return self._stale(self.seen)
-        self.seen = self._read()
-        return self.seen
-
-    def _stale(self, old: Gathered) -> Gathered:
-        """An old picture of the object, of its routes, or of both: each kind has a watch of its own."""
-        what = self.world.rng.choice(("both", "object", "routes"))
-        new = self._read()
-        of = new if what == "routes" else old
-        routes = new if what == "object" else old
-        seen = Gathered(of.release, of.progress, of.observed, of.version, dict(routes.routes))
-        seen.observed = replace(seen.observed, routes=routes.observed.routes)
-        seen.observed = self._observed(seen)
-        return seen
+        gathered = self.cache.read(self._read()) if live else self.cache.look(self._read())
+        gathered.observed = self._observed(gathered)
+        return gathered
 
     def _read(self) -> Gathered:
         stored, spec = self.store.object, self.store.object.spec
@@ -180,9 +160,7 @@ class Process:
         versions = {name: self.store.routes[name].version if name in self.store.routes else 0 for name in names}
         newest = None if self.head else next(reversed(self.store.records.values()), None)
         observed = Observed(self.name, views, head=self.head or self.store.head, newest=newest)
-        gathered = Gathered(release, progress, observed, stored.version, versions)
-        gathered.observed = self._observed(gathered)
-        return gathered
+        return Gathered(release, progress, observed, stored.version, versions)
 
     def _observed(self, gathered: Gathered) -> Observed:
         """The picture with the evidence of now: what is stale is the cache of objects, not Prometheus."""
@@ -315,13 +293,13 @@ class Process:
         if world.strikes("stall", self):
             raise Stalled(what, do)
         result = do()
-        self.seen = None
         if world.strikes("crash after"):
             raise Died(f"after {what}")
         if world.strikes("reply lost"):
             if what != "record" or world.rng.random() < 0.5:
                 raise ApiError(f"{what}: reply lost")
             do()
+        self.cache.answered(what)
         return result
 
 

@@ -30,7 +30,7 @@ from modelrelease.controller.telemetry import Telemetry
 from modelrelease.controller.watching import WATCHED, Watching
 from modelrelease.domain.record import RecordKind
 from modelrelease.domain.release import State
-from modelrelease.engine.actions import Hold, Intention, RemoveFinalizer, SetRoutes, Step, WriteRecord
+from modelrelease.engine.actions import Action, Hold, Intention, RemoveFinalizer, SetRoutes, Step, WriteRecord
 from modelrelease.engine.planner import plan
 
 log = structlog.get_logger()
@@ -363,16 +363,18 @@ def _name_of(resource: Resource, obj: Any) -> str:
 
 
 def _needs_live(step: Step) -> bool:
-    """Whether a step may raise a share, change a layout, end a rollout or let go of it: decided on what is read live."""
-    for action in step.actions:
-        match action:
-            case RemoveFinalizer():
-                return True
-            case SetRoutes(intention=intention) if intention is not Intention.LOWER:
-                return True
-            case WriteRecord(record) if record.kind in (RecordKind.COMPLETED, RecordKind.WATCH_COMPLETED):
-                return True
-    return False
+    """Whether a step may raise a share, change a layout, end a rollout or let go: that is decided on what is live."""
+    return any(_lets_rise_or_go(action) for action in step.actions)
+
+
+def _lets_rise_or_go(action: Action) -> bool:
+    match action:
+        case SetRoutes(intention=intention):
+            return intention is not Intention.LOWER
+        case WriteRecord(record):
+            return record.kind in (RecordKind.COMPLETED, RecordKind.WATCH_COMPLETED)
+        case _:
+            return isinstance(action, RemoveFinalizer)
 
 
 async def _first(*parts: Any) -> bool:
