@@ -11,6 +11,7 @@ from modelrelease.domain.unit import UnitRef
 from modelrelease.domain.verdict import Outcome
 from modelrelease.engine import checks, first_contact, intents, raising, records, upkeep
 from modelrelease.engine.actions import (
+    Action,
     Hold,
     Intention,
     Save,
@@ -19,6 +20,7 @@ from modelrelease.engine.actions import (
     WriteRecord,
 )
 from modelrelease.engine.case import Case
+from tests.engine import process
 from tests.engine.planting import (
     Patch,
     enters,
@@ -145,6 +147,22 @@ def another_process_carries_the_intent_out(patch: Patch) -> None:
         return real(replace(case, observed=replace(case.observed, process=intent.process)), intent, target)
 
     patch.setattr(intents, "_may_still_happen", may)
+
+
+@mutant("S5")
+def a_raise_that_was_called_void_is_carried_out(patch: Patch) -> None:
+    """In the engine and in the executor: what is read live seldom shows a record that the status does not know of."""
+    real, live = intents._may_still_happen, process._needs_live
+
+    def may(case: Case, intent: Any, target: Target) -> bool:
+        return real(replace(case, observed=replace(case.observed, head=case.progress.head)), intent, target)
+
+    def needs(action: Action, lowers: bool) -> bool:
+        void = isinstance(action, WriteRecord) and action.record.kind is RecordKind.INTENT_VOID
+        return not void and live(action, lowers)
+
+    patch.setattr(intents, "_may_still_happen", may)
+    patch.setattr(process, "_needs_live", needs)
 
 
 @mutant("S5")

@@ -95,7 +95,8 @@ class Process:
         gathered = self._gather(live=False)
         step = self._decide(gathered)
         self._note_bad(gathered, step)
-        if any(_needs_live(action) for action in step.actions):
+        lowers = any(isinstance(action, SetRoutes) and action.intention is Intention.LOWER for action in step.actions)
+        if any(_needs_live(action, lowers) for action in step.actions):
             gathered = self._gather(live=True)
             step = self._decide(gathered)
         if step.actions:
@@ -303,11 +304,16 @@ class Process:
         return result
 
 
-def _needs_live(action: Action) -> bool:
-    """What may raise a share, end a rollout or let go of the object is decided on what is read now, not on a cache."""
+def _needs_live(action: Action, lowers: bool) -> bool:
+    """What may raise a share, end a rollout or let go of the object is decided on what is read now, not on a cache.
+
+    So is calling a raise void, unless that takes something back.
+    """
     match action:
         case SetRoutes(intention=intention):
             return intention is not Intention.LOWER
+        case WriteRecord(record) if record.kind is RecordKind.INTENT_VOID:
+            return not lowers
         case WriteRecord(record):
             return record.kind in (RecordKind.COMPLETED, RecordKind.WATCH_COMPLETED)
         case _:

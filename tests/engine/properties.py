@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modelrelease.domain.decision import Action
+from modelrelease.domain.exposure import uniform
 from modelrelease.domain.record import GENESIS, RecordKind, record_name
 from modelrelease.domain.release import Progress, State
 from modelrelease.domain.unit import revision_name
@@ -144,13 +145,25 @@ def _record(seen: Seen, entry: RecordWrite) -> Found:
                 if key in body:
                     seen.positions.pop(str(body[key]["revision"]), None)  # type: ignore[index]
         case RecordKind.INTENT_VOID:
-            for revision, position in list(seen.positions.items()):
-                if position.record == body["intent"]:
-                    seen.positions[revision] = position.before or Position()
+            yield from _void(seen, str(body["intent"]))
         case RecordKind.COMPLETED:
             yield from _completed(seen, body)
         case RecordKind.REVERTED | RecordKind.ABORTED:
             yield from _reverted(seen, entry)
+
+
+def _void(seen: Seen, intent: str) -> Found:
+    """What is called void is on no route: whoever has it had it before, or from somebody else."""
+    seen.voided.add(intent)
+    for revision, position in list(seen.positions.items()):
+        if position.record != intent:
+            continue
+        before = position.before or Position()
+        stood = before.plan.stages[before.stage].exposure if before.plan else uniform(seen.segments, 0)
+        shares = [content.share(revision, seen.segments) for content in seen.routes.values()]
+        if not seen.disturbed and not all(share.within(stood) for share in shares):
+            yield "S6", f"{intent} was called void while {revision} had what it gave"
+        seen.positions[revision] = before
 
 
 def _adopted(seen: Seen, body: Any) -> Found:

@@ -88,6 +88,8 @@ def _raised(seen: Seen, entry: RouteWrite, revision: str, before: Content) -> Fo
     yield from _as_recorded(seen, entry, revision, record, stage)
     if by.actor != entry.actor or entry.at - by.at > plan.limits.fresh_s + SLACK_S:
         yield "S5", f"the intent of {entry.record} by {by.actor} at {by.at} was void"
+    if entry.record in seen.voided:
+        yield "S5", f"{entry.record} was called void before it was carried out"
     again = seen.position(revision)
     if again.record == entry.record:
         return

@@ -94,6 +94,7 @@ class Scenario:
 
     `bad`: from when until when each unit is bad, by version. `forgetful`: a new process has no evidence at first.
     `hasty`: somebody approves the wrong things as soon as an approval is waited for, and the right one comes later.
+    `timely`: what happens waits until the candidate has a share, because most rollouts are over after a few minutes.
     """
 
     seed: int
@@ -105,6 +106,7 @@ class Scenario:
     bad: Mapping[str, tuple[float, float]]
     forgetful: bool
     hasty: bool
+    timely: bool
     approves_after: float
 
 
@@ -131,6 +133,7 @@ def scenario(seed: int) -> Scenario:
         bad=_bad(rng),
         forgetful=not quiet and rng.random() < 0.4,
         hasty=not quiet and rng.random() < 0.5,
+        timely=not quiet and rng.random() < 0.5,
         approves_after=rng.choice((0.0, 10.0, 60.0)),
     )
 

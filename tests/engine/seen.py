@@ -49,6 +49,7 @@ class Seen:
         self.records: dict[str, tuple[Record, RecordWrite]] = {}
         self.decided: dict[str, Decided] = {}
         self.raised_at: dict[str | None, Decided] = {}
+        self.voided: set[str] = set()
         self.disturbed = False
         self.said: dict[str, Decision] = {}
         self.backed: dict[str, str] = {}

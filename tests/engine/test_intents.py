@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from modelrelease.domain.record import RecordKind
+from modelrelease.domain.record import GENESIS, Head, RecordKind
 from modelrelease.domain.release import Fault, Progress, State
 from modelrelease.domain.traffic import Target
 from tests.engine.builders import (
@@ -26,7 +26,7 @@ FAULT = Fault("InvalidSpec", "spec.unit.model.digest is not a digest: write sha2
 
 
 def unconfirmed(**fields) -> Progress:
-    return gen_progress(State.RAISING, stage=1, **fields)
+    return gen_progress(State.RAISING, stage=1, head=Head(7, GENESIS), **fields)
 
 
 BEFORE_RAISE = gen_route(Target(A, B, PLAN.stages[0].exposure))
@@ -98,6 +98,14 @@ def test_a_raise_is_not_written_again_once_something_holds(held):
     progress = unconfirmed(paused_by=held.get("paused_by"))
     step = decide(progress, BEFORE_RAISE, release=held.get("release"), **held.get("observed", {}))
     assert not raises(step) and records(step)[0].kind is RecordKind.INTENT_VOID
+
+
+def test_a_raise_is_not_written_again_after_a_record_that_the_status_does_not_know_of():
+    """Found by the world: an old picture had the raise called void, and the status of that was refused."""
+    (void,) = records(decide(unconfirmed(), BEFORE_RAISE, process="p2"))
+    step = decide(unconfirmed(), BEFORE_RAISE, head=void.head, newest=void)
+    assert not raises(step) and records(step) == []
+    assert (saved(step).state, saved(step).intent, saved(step).head) == (State.OBSERVING, None, void.head)
 
 
 def test_of_two_routes_one_raised_already_the_other_follows():

@@ -32,6 +32,9 @@ CALM_S, CALM_ON_THE_WAY_S = 150.0, 900.0
 """How long nothing at all must be written in the end. A small share takes long to show enough, and to count anew."""
 
 LIMIT_S = 6000.0
+LATER_S = 30.0
+"""For how long at most an event is put off at a time."""
+
 CONTENDED = frozenset({"failed: Conflict route", "failed: ApiError contended"})
 """What a look says that only a busy stranger disturbed."""
 
@@ -136,6 +139,9 @@ class World:
         until = self.store.now + seconds
         while self.coming and self.coming[0].at <= until:
             event = self.coming.pop(0)
+            if self.scenario.timely and self.store.object.status.exposure.is_zero:
+                self._put_off(event, until)
+                continue
             self._pass(max(self.store.now, event.at))
             self.happen(event)
         self._pass(until)
@@ -151,6 +157,11 @@ class World:
                     self.store.accept(name)
         self.marks[self.store.now] = dict(self.counts)
         self.approve()
+
+    def _put_off(self, event: Event, moment: float) -> None:
+        later = moment + self.rng.uniform(0.1, LATER_S)
+        self.coming.append(replace(event, at=later, until=later + event.until - event.at))
+        self.coming.sort(key=lambda one: one.at)
 
     def calm_down(self) -> None:
         """The end of all faults: what was broken is mended, what people held is let go."""

@@ -265,7 +265,12 @@ class Gatherer:
         return tuple(found)
 
     async def _head(self, key: str, release: Release, progress: Progress, *, live: bool) -> Head:
-        """The chain's newest record. A revert does not wait for it (S6): a head that is too old writes no record."""
+        """The chain's newest record. A revert does not wait for it (S6): a head that is too old writes no record.
+
+        Nor does a deletion, which writes none.
+        """
+        if release.deleting:
+            return progress.head
         known = self._heads.get(key)
         if known is not None:
             return max(known, progress.head, key=lambda head: head.sequence)

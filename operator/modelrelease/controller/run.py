@@ -363,14 +363,20 @@ def _name_of(resource: Resource, obj: Any) -> str:
 
 
 def _needs_live(step: Step) -> bool:
-    """Whether a step may raise a share, change a layout, end a rollout or let go: that is decided on what is live."""
-    return any(_lets_rise_or_go(action) for action in step.actions)
+    """Whether a step may raise a share, change a layout, end a rollout or let go: that is decided on what is live.
+
+    So is calling a raise void without taking anything back: it may have been carried out, unseen.
+    """
+    lowers = any(isinstance(action, SetRoutes) and action.intention is Intention.LOWER for action in step.actions)
+    return any(_lets_rise_or_go(action, lowers) for action in step.actions)
 
 
-def _lets_rise_or_go(action: Action) -> bool:
+def _lets_rise_or_go(action: Action, lowers: bool) -> bool:
     match action:
         case SetRoutes(intention=intention):
             return intention is not Intention.LOWER
+        case WriteRecord(record) if record.kind is RecordKind.INTENT_VOID:
+            return not lowers
         case WriteRecord(record):
             return record.kind in (RecordKind.COMPLETED, RecordKind.WATCH_COMPLETED)
         case _:

@@ -62,8 +62,11 @@ def _may_still_happen(case: Case, intent: Intent, target: Target) -> bool:
 
     Only by the process that decided it, while its evidence is fresh, while nothing holds, and while each route either
     is as it was then or has been raised already: anything else somebody else has written, and a raise would undo it.
+    A record that the status does not know of may say that this raise is void: then it is decided anew as well.
     """
     plan = case.plan
+    if case.observed.head.sequence > case.progress.head.sequence:
+        return False
     if plan is None or intent.process != case.observed.process or case.since(intent.decided_at) > plan.limits.fresh_s:
         return False
     before = _before_intent(case)
