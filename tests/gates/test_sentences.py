@@ -6,7 +6,7 @@ import pytest
 
 from modelrelease.domain.evidence import Stratum
 from modelrelease.domain.gate import Absolute, AgainstStable, Gate, Kind, Scope
-from modelrelease.gates.words import at_least, at_most, count, number, percent
+from modelrelease.gates.words import above, at_least, at_most, below, count, number, percent
 from tests.gates.builders import (
     COST,
     LATENCY,
@@ -186,3 +186,10 @@ def test_a_value_says_how_often_it_breached() -> None:
     of = gate(VALUE, Absolute(maximum="0.2", minimum="0"), name="drift")
     verdict = ask(of, folded(of, evidence(value=0.31, newest=stratum(0).end)))
     assert verdict.sentence == ("drift: 0.31, at most 0.2 and at least 0 allowed; breach 1 in a row, 3 mean revert")
+
+
+def test_a_bound_that_reads_like_what_is_allowed_is_not_said_twice() -> None:
+    assert above("4.9", "1.5", "with 99 % confidence") == "at least 4.9 with 99 % confidence, 1.5 allowed"
+    assert above("1.5", "1.5", "with 99 % confidence") == "above the 1.5 allowed with 99 % confidence"
+    assert below("80 %", "90 %", "with 99 % confidence") == "at most 80 % with 99 % confidence, 90 % demanded"
+    assert below("90 %", "90 %", "with 99 % confidence") == "below the 90 % demanded with 99 % confidence"

@@ -15,7 +15,7 @@ from modelrelease.gates.counts import Counts
 from modelrelease.gates.difference import Difference, Gap
 from modelrelease.gates.mirrored import Likelihood, Mirrored, mirrored
 from modelrelease.gates.onset import NO_STAKES, Onset, Stakes
-from modelrelease.gates.words import at_least, at_most, number, percent
+from modelrelease.gates.words import above, at_least, at_most, below, number, percent
 
 S = TypeVar("S")
 
@@ -75,7 +75,7 @@ class AtMost:
 
     def refuted(self, state: BoundSides, rate: str, threshold: float, sure: str) -> str:
         shown = max(self.bound, lower_bound(state.trials.n, state.trials.y, threshold, state.phi))
-        return f"{rate} at least {at_least(100 * shown)} % {sure}, {percent(self.bound)} allowed"
+        return f"{rate} " + above(f"{at_least(100 * shown)} %", percent(self.bound), sure)
 
     def clause(self, rate: str) -> str:
         return f"{rate} under {percent(self.bound)}"
@@ -101,7 +101,7 @@ class AtLeast:
 
     def refuted(self, state: BoundSides, rate: str, threshold: float, sure: str) -> str:
         shown = min(self.bound, 1 - lower_bound(state.trials.n, state.trials.y, threshold, state.phi))
-        return f"{rate} at most {at_most(100 * shown)} % {sure}, {percent(self.bound)} demanded"
+        return f"{rate} " + below(f"{at_most(100 * shown)} %", percent(self.bound), sure)
 
     def clause(self, rate: str) -> str:
         return f"{rate} over {percent(self.bound)}"
@@ -136,7 +136,7 @@ class WithinRatio:
 
     def refuted(self, state: RatioSides, rate: str, threshold: float, sure: str) -> str:
         null = self.revert.highest_refuted(state.bets, threshold) or self.revert.null
-        return f"{rate} ratio at least {at_least(null.ratio)} {sure}, {number(self.revert.null.ratio)} allowed"
+        return f"{rate} ratio " + above(at_least(null.ratio), number(self.revert.null.ratio), sure)
 
     def clause(self, rate: str) -> str:
         return f"{rate} ratio under {number(self.passing.margin)}"
@@ -171,10 +171,10 @@ class WithinDifference:
 
     def refuted(self, state: DifferenceSides, rate: str, threshold: float, sure: str) -> str:
         null = self.revert.highest_refuted(state.bets, threshold) or self.revert.null
-        return (
-            f"{rate} at least {at_least(100 * null.difference)} points above stable's {sure}, "
-            f"{number(100 * self.revert.null.difference)} allowed"
-        )
+        bound, allowed = at_least(100 * null.difference), number(100 * self.revert.null.difference)
+        if bound == allowed:
+            return f"{rate} more than {allowed} points above stable's {sure}"
+        return f"{rate} at least {bound} points above stable's {sure}, {allowed} allowed"
 
     def clause(self, rate: str) -> str:
         return f"{rate} less than {number(100 * self.passing.margin)} points above stable's"

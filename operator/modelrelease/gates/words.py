@@ -23,6 +23,20 @@ def at_most(value: float) -> str:
     return _rounded(value, up=True)
 
 
+def above(bound: str, allowed: str, sure: str) -> str:
+    """What a refuted maximum says; a bound that reads like what is allowed is not said twice."""
+    if bound == allowed:
+        return f"above the {allowed} allowed {sure}"
+    return f"at least {bound} {sure}, {allowed} allowed"
+
+
+def below(bound: str, demanded: str, sure: str) -> str:
+    """What a refuted minimum says."""
+    if bound == demanded:
+        return f"below the {demanded} demanded {sure}"
+    return f"at most {bound} {sure}, {demanded} demanded"
+
+
 def percent(share: float) -> str:
     """A share as it was written in a rule: 0.05 → `5 %`."""
     return f"{float(f'{100 * share:.6g}'):g} %"
