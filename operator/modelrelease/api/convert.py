@@ -14,6 +14,7 @@ from modelrelease.api.gatetemplate import template_of
 from modelrelease.api.metricssource import Source, source_of
 from modelrelease.api.names import FINALIZER
 from modelrelease.api.releasedecision import decision_of
+from modelrelease.api.releaseevidence import evidence_of
 from modelrelease.api.releaserecord import record_manifest, record_of
 from modelrelease.api.releaserevision import Revision, revision_manifest, revision_of
 from modelrelease.domain.plan import Plan
@@ -30,6 +31,7 @@ __all__ = [
     "content_digest",
     "content_of",
     "decision_of",
+    "evidence_of",
     "plan_of",
     "record_manifest",
     "record_of",

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from modelrelease.api.convert_entry import entry_of
 from modelrelease.api.convert_gates import Templates, gates_of
 from modelrelease.api.convert_stages import default_stages, order_faults, stage_faults, stages_of
 from modelrelease.api.convert_traffic import segments_of
@@ -15,6 +16,7 @@ from modelrelease.api.faults import faults_of
 from modelrelease.api.quantities import seconds_of
 from modelrelease.api.release_strategy import GateSpec, NoDataSpec, StrategySpec
 from modelrelease.api.release_traffic import TrafficSpec
+from modelrelease.domain.entry import Entry
 from modelrelease.domain.plan import Limits, Plan
 from modelrelease.domain.release import Fault
 
@@ -39,7 +41,10 @@ def plan_of(spec: Mapping[str, Any], templates: Templates) -> Plan | tuple[Fault
         gates = _GATES.validate_python(spec.get("gates") or [])
     except ValidationError as error:
         faults += faults_of(error, "spec.gates")
-    if faults:
+    entry = entry_of(spec.get("entry"), "spec.entry")
+    if not isinstance(entry, Entry):
+        faults += entry
+    if faults or not isinstance(entry, Entry):
         return tuple(faults)
     segments = segments_of(spec)
     stages = stages_of(strategy.stages or default_stages(segments), segments, gated=bool(gates))
@@ -54,6 +59,7 @@ def plan_of(spec: Mapping[str, Any], templates: Templates) -> Plan | tuple[Fault
         limits=_limits(strategy.no_data or NoDataSpec(), traffic.revert_capacity_percent),
         on_drift=traffic.on_drift,
         on_no_safe_path=traffic.on_no_safe_path,
+        entry=entry,
     )
 
 

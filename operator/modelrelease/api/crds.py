@@ -23,6 +23,7 @@ from modelrelease.api.names import (
     METRICS_SOURCE,
     MODEL_RELEASE,
     RELEASE_DECISION,
+    RELEASE_EVIDENCE,
     RELEASE_POLICY,
     RELEASE_RECORD,
     RELEASE_REVISION,
@@ -30,6 +31,7 @@ from modelrelease.api.names import (
     KindName,
 )
 from modelrelease.api.releasedecision import ReleaseDecision
+from modelrelease.api.releaseevidence import ReleaseEvidence
 from modelrelease.api.releasepolicy import ReleasePolicy
 from modelrelease.api.releaserecord import ReleaseRecord
 from modelrelease.api.releaserevision import ReleaseRevision
@@ -122,6 +124,20 @@ DEFINITIONS = (
             _AGE,
         ),
         ("mrd",),
+    ),
+    Definition(
+        RELEASE_EVIDENCE,
+        ReleaseEvidence,
+        (
+            Column("Release", ".spec.releaseRef.name", description="Release that it is about."),
+            Column("Suite", ".spec.suite.name", description="What it was measured with."),
+            Column("Suite version", ".spec.suite.version", description="Version of the suite."),
+            Column("Producer", ".spec.producer", description="Who vouches for it."),
+            Column("Expires", ".spec.expiresAt", description="From when on it does not count any more."),
+            Column("Unit", ".spec.unitDigest", description="Digest of the unit that was measured.", priority=1),
+            _AGE,
+        ),
+        ("mrev",),
     ),
     Definition(
         RELEASE_RECORD,

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 
 from modelrelease.api.base import SpecModel, StatusModel, rule, rules
 from modelrelease.api.quantities import PERCENT_PATTERN
+from modelrelease.api.release_entry import EntrySpec
 from modelrelease.api.release_strategy import Gates, StrategySpec
 from modelrelease.api.release_traffic import TrafficSpec
 from modelrelease.api.release_unit import UnitSpec
@@ -128,6 +129,11 @@ class ModelReleaseSpec(SpecModel):
         None,
         description="What is demanded on the way, at most 32. An edit during a rollout applies in place only where it "
         "is tighter; anything else starts over.",
+    )
+    entry: EntrySpec | None = Field(
+        None,
+        description="What ReleaseEvidence of the unit must show before any user sees it, and at each later raise. "
+        "Missing or expired evidence holds (condition EntryEvidence); a demand that fails stops the release.",
     )
     deletion_policy: DeletionPolicy = Field(
         DeletionPolicy.RETAIN,

@@ -41,6 +41,7 @@ class KindName:
 MODEL_RELEASE = KindName("ModelRelease", "modelreleases")
 RELEASE_REVISION = KindName("ReleaseRevision", "releaserevisions")
 RELEASE_DECISION = KindName("ReleaseDecision", "releasedecisions")
+RELEASE_EVIDENCE = KindName("ReleaseEvidence", "releaseevidences")
 RELEASE_RECORD = KindName("ReleaseRecord", "releaserecords")
 METRICS_SOURCE = KindName("MetricsSource", "metricssources", namespaced=False)
 GATE_TEMPLATE = KindName("GateTemplate", "gatetemplates")

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from modelrelease.domain.canonical import digest
+from modelrelease.domain.entry import Entry
 from modelrelease.domain.exposure import Exposure
 from modelrelease.domain.gate import Gate
 from modelrelease.domain.tier import Governed
@@ -94,6 +95,7 @@ class Plan:
     on_drift: OnDrift = OnDrift.RESTORE
     on_no_safe_path: OnNoSafePath = OnNoSafePath.CANDIDATE
     governed: Governed | None = None
+    entry: Entry = field(default_factory=Entry)
 
     @property
     def digest(self) -> str:

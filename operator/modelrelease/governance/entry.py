@@ -1,0 +1,149 @@
+"""Entry gates: what a unit's offline evidence says about each demand, before any user sees the unit (R9, R10).
+
+Where several pieces of evidence measured the same with one suite, the newest counts, but none of them may fail: nobody
+measures again until it passes. A wrong one is deleted by somebody who may. Where several suites measured a metric and
+the gate names none, each of them must pass.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
+
+from modelrelease.domain.canonical import short
+from modelrelease.domain.entry import Entry, EntryGate, EntryOutcome, EntryVerdict, Lack
+from modelrelease.domain.offline import Measurement, OfflineEvidence
+from modelrelease.governance.package import package_verdicts
+from modelrelease.governance.readings import worst
+from modelrelease.governance.standing import Standing, Subject, standing
+from modelrelease.governance.subgroups import judged_groups
+from modelrelease.governance.thresholds import Finding, absolute, against_stable
+
+EVIDENCE = "evidence"
+
+
+def assess(
+    entry: Entry,
+    evidence: Iterable[OfflineEvidence],
+    *,
+    subject: Subject,
+    stable: Subject | None,
+    now: datetime,
+) -> tuple[EntryVerdict, ...]:
+    """One verdict per demand, the worst for each; no verdict where nothing is demanded.
+
+    `stable` None: there is no stable unit, so that nothing can be compared with one and no such demand is made.
+    """
+    if not entry.demands:
+        return ()
+    known = tuple(evidence)
+    own = standing(entry, known, subject=subject, now=now)
+    if not own.current:
+        return (_nothing(own, known, subject),)
+    theirs = tuple(found for found in known if stable is not None and found.unit_digest == stable.digest)
+    gates = (_judged(gate, own, theirs, stable) for gate in entry.gates)
+    return (*gates, *package_verdicts(entry, own.current, now=now))
+
+
+def failed(verdicts: Iterable[EntryVerdict]) -> EntryVerdict | None:
+    """The first demand that the evidence refutes."""
+    return next((verdict for verdict in verdicts if verdict.outcome is EntryOutcome.FAIL), None)
+
+
+def open_demand(verdicts: Iterable[EntryVerdict]) -> EntryVerdict | None:
+    """The first demand that is not met, whatever the reason."""
+    return next((verdict for verdict in verdicts if verdict.outcome is not EntryOutcome.PASS), None)
+
+
+def _nothing(own: Standing, known: tuple[OfflineEvidence, ...], subject: Subject) -> EntryVerdict:
+    if own.aside:
+        _, lack, why = own.aside[-1]
+        return EntryVerdict(EVIDENCE, EntryOutcome.MISSING, why, lack)
+    others = len(known)
+    there = f" (what there is, {others}, is about other units)" if others else ""
+    said = f"there is no ReleaseEvidence for {subject.version}, unit sha256:{short(subject.digest)}…{there}"
+    return EntryVerdict(EVIDENCE, EntryOutcome.MISSING, f"{said}: submit its results", Lack.MISSING)
+
+
+def _judged(
+    gate: EntryGate, own: Standing, theirs: tuple[OfflineEvidence, ...], stable: Subject | None
+) -> EntryVerdict:
+    by_suite: dict[str, list[OfflineEvidence]] = {}
+    for found in own.current:
+        if gate.suite in (None, found.suite.name) and _measures(gate, found):
+            by_suite.setdefault(found.suite.name, []).append(found)
+    if not by_suite:
+        return _unmeasured(gate, own)
+    findings: list[Finding] = []
+    uids: list[str] = []
+    for measured in by_suite.values():
+        judged = [tuple(_findings(gate, found, theirs, stable)) for found in measured]
+        older = [finding for each in judged[:-1] for finding in each if finding[0] is EntryOutcome.FAIL]
+        findings += [*older, *judged[-1]]
+        uids += [found.uid for found in measured]
+    outcome = worst([finding[0] for finding in findings])
+    said = "; ".join(dict.fromkeys(clause for found, clause in findings if found is outcome))
+    return EntryVerdict(gate.name, outcome, f"{gate.name}: {said}", _LACKS.get(outcome), tuple(uids))
+
+
+_LACKS = {EntryOutcome.MISSING: Lack.INCOMPLETE, EntryOutcome.UNDECIDED: Lack.UNDECIDED}
+
+
+def _measures(gate: EntryGate, found: OfflineEvidence) -> bool:
+    groups = any(found.by_group(gate.metric, rule.dimension) for rule in gate.subgroups)
+    return groups or found.measured(gate.metric) is not None
+
+
+def _unmeasured(gate: EntryGate, own: Standing) -> EntryVerdict:
+    for found, lack, why in reversed(own.aside):
+        if gate.suite in (None, found.suite.name) and _measures(gate, found):
+            return EntryVerdict(gate.name, EntryOutcome.MISSING, f"{gate.name}: {why}", lack)
+    suite = f" of suite {gate.suite}" if gate.suite else ""
+    said = f"{gate.name}: no current evidence has {gate.metric}{suite}: submit it"
+    return EntryVerdict(gate.name, EntryOutcome.MISSING, said, Lack.INCOMPLETE)
+
+
+def _findings(
+    gate: EntryGate, found: OfflineEvidence, theirs: tuple[OfflineEvidence, ...], stable: Subject | None
+) -> Iterator[Finding]:
+    where = f"{found.suite.name} {found.suite.version}"
+    for outcome, clause in _clauses(gate, found, theirs, stable):
+        yield outcome, f"{clause} ({where})"
+
+
+def _clauses(
+    gate: EntryGate, found: OfflineEvidence, theirs: tuple[OfflineEvidence, ...], stable: Subject | None
+) -> Iterator[Finding]:
+    measured = found.measured(gate.metric)
+    every = [measured] if measured else []
+    every += [m for rule in gate.subgroups for m in found.by_group(gate.metric, rule.dimension).values()]
+    if any(each.better is not gate.better for each in every):
+        yield EntryOutcome.MISSING, f"the gate says {gate.metric} is better {gate.better} and the evidence does not"
+        return
+    whole = gate.minimum is not None or gate.maximum is not None or (gate.max_difference is not None and stable)
+    if whole and measured is None:
+        yield EntryOutcome.MISSING, f"there is no result of {gate.metric} over all subgroups: submit it"
+    elif measured is not None:
+        yield from filter(None, (absolute(gate, measured), _compared(gate, found, measured, theirs, stable)))
+    for rule in gate.subgroups:
+        yield from judged_groups(rule, found.by_group(gate.metric, rule.dimension))
+
+
+def _compared(
+    gate: EntryGate,
+    found: OfflineEvidence,
+    measured: Measurement,
+    theirs: tuple[OfflineEvidence, ...],
+    stable: Subject | None,
+) -> Finding | None:
+    """Against the best result that stable has on the very same suite, so that no weak one can be picked."""
+    if gate.max_difference is None or stable is None:
+        return None
+    results = [result for each in theirs if each.suite == found.suite and (result := each.measured(gate.metric))]
+    usable = [result for result in results if result.better is gate.better and result.figure.is_finite()]
+    if not usable:
+        suite = f"{found.suite.name} {found.suite.version}"
+        unit = f"stable ({stable.version}, unit sha256:{short(stable.digest)}…)"
+        return EntryOutcome.MISSING, f"{unit} has no result of {gate.metric} on {suite} to compare with: submit it"
+    sign = 1 if gate.better.value == "Higher" else -1
+    best = max(usable, key=lambda result: (sign * result.figure, -(result.total or 0), Decimal(result.count or 0)))
+    return against_stable(gate, measured, best)
