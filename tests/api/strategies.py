@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from modelrelease.domain.entry import Entry, EntryGate, SubgroupRule
 from modelrelease.domain.exposure import REST, Exposure
 from modelrelease.domain.gate import (
     Absolute,
@@ -25,6 +26,7 @@ from modelrelease.domain.gate import (
     Value,
 )
 from modelrelease.domain.habit import Habit
+from modelrelease.domain.offline import Better, ReferenceType
 from modelrelease.domain.plan import AtMaxDuration, Limits, OnDrift, OnNoSafePath, Plan, Require, Stage, StageType
 from modelrelease.domain.record import Head
 from modelrelease.domain.release import Intent, PastOutcome, Progress, State, Stop, Watch
@@ -79,9 +81,21 @@ stages = st.builds(
     seconds, st.sampled_from(Require), some(names),
 )  # fmt: skip
 limits = st.builds(Limits, seconds, seconds, seconds, seconds, permille, permille, permille)
-plans = st.builds(
-    Plan, some(stages), some(gates), seconds, limits, st.sampled_from(OnDrift), st.sampled_from(OnNoSafePath)
+subgroup_rules = st.builds(
+    SubgroupRule, names, some(texts), maybe(decimals), maybe(decimals), maybe(decimals), maybe(decimals), seconds,
+    maybe(decimals),
+)  # fmt: skip
+entry_gates = st.builds(
+    EntryGate, names, names, st.sampled_from(Kind), st.sampled_from(Better), maybe(texts), maybe(decimals),
+    maybe(decimals), maybe(decimals), maybe(decimals), some(subgroup_rules),
+)  # fmt: skip
+entries = st.builds(
+    Entry, some(entry_gates), some(st.sampled_from(ReferenceType)), maybe(seconds), maybe(seconds), st.booleans()
 )
+plans = st.builds(
+    Plan, some(stages), some(gates), seconds, limits, st.sampled_from(OnDrift), st.sampled_from(OnNoSafePath),
+    entry=entries,
+)  # fmt: skip
 
 progresses = st.builds(
     Progress,

@@ -1,7 +1,7 @@
 """Frozen dataclasses to JSON-able values and back, exactly: by the types of the fields, never by guessing from values.
 
-Text, integers, booleans, enums, optional values, tuples and dataclasses are known; a union of dataclasses is written
-as `{"<class name>": {…}}`. Names are camelCase, because people see them in a status. None is left out, because
+Text, integers, booleans, enums, times, optional values, tuples and dataclasses are known; a union of dataclasses is
+written as `{"<class name>": {…}}`. Names are camelCase, because people see them in a status. None is left out, because
 Kubernetes drops nulls on some paths. Rejected: pydantic's TypeAdapter; it picks the member of an untagged union by
 the values it finds.
 """
@@ -9,11 +9,14 @@ the values it finds.
 import dataclasses
 import types
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from pydantic.alias_generators import to_camel
+
+from modelrelease.api.quantities import time_of, time_text
 
 T = TypeVar("T")
 
@@ -37,6 +40,8 @@ def to_plain(value: object, hint: Any) -> Any:
         return _write_fields(value)
     if isinstance(value, str | bool | int):
         return value
+    if isinstance(value, datetime):
+        return time_text(value)
     raise TypeError(f"{type(value).__name__} has no plain form")
 
 
@@ -59,6 +64,8 @@ def _read(data: object, hint: Any, path: str) -> Any:
             return kind(data)
         except ValueError:
             raise NotPlainError(f"{path}: {data!r} is not one of {', '.join(kind)}") from None
+    if kind is datetime and isinstance(data, str):
+        return time_of(data)
     if type(data) is not kind:
         raise NotPlainError(f"{path}: {type(data).__name__} where {getattr(kind, '__name__', kind)} is meant")
     return data

@@ -13,6 +13,7 @@ from modelrelease.api.plan_codec import backend_from_dict, backend_to_dict, plan
 from modelrelease.api.quantities import percent_of, permille_of, time_of, time_text
 from modelrelease.api.status_schema import (
     MAX_DIGESTS,
+    MAX_ENTRY,
     MAX_OUTCOMES,
     MAX_TEXT,
     MAX_VERDICTS,
@@ -20,6 +21,7 @@ from modelrelease.api.status_schema import (
     ModelReleaseStatus,
     UnitStatus,
 )
+from modelrelease.domain.entry import EntryVerdict
 from modelrelease.domain.exposure import Exposure
 from modelrelease.domain.habit import Habit
 from modelrelease.domain.record import GENESIS, Head
@@ -89,6 +91,14 @@ def gates_for_status(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
             at=time_text(verdict.at),
         )
         for verdict in list(verdicts)[:MAX_VERDICTS]
+    ]
+
+
+def entry_for_status(verdicts: Iterable[EntryVerdict]) -> list[dict[str, Any]]:
+    """What offline evidence says, in the form of `status.entry`."""
+    return [
+        {"name": verdict.name, "outcome": verdict.outcome.value, "sentence": _clip(verdict.sentence)}
+        for verdict in list(verdicts)[:MAX_ENTRY]
     ]
 
 

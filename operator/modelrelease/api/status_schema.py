@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from modelrelease.api.base import PRESERVE_UNKNOWN, StatusModel, Time, Uid, atomic, map_by
+from modelrelease.domain.entry import EntryOutcome
 from modelrelease.domain.evidence import Cause
 from modelrelease.domain.release import State
 from modelrelease.domain.verdict import Outcome
@@ -16,6 +17,7 @@ from modelrelease.domain.verdict import Outcome
 MAX_DIGESTS = 1024
 MAX_OUTCOMES = 20
 MAX_VERDICTS = 512
+MAX_ENTRY = 64
 MAX_TEXT = 4096
 MAX_WORD = 1024
 
@@ -29,7 +31,7 @@ class Condition(StatusModel):
 
     type: Annotated[str, Field(min_length=1, max_length=316)] = Field(
         description="Ready, Reconciling, Stalled, RouteAccepted, EvidenceFresh, RevertCapacity, Drifted, "
-        "AwaitingApproval, WatchComplete or SpecSuperseded."
+        "AwaitingApproval, EntryEvidence, WatchComplete or SpecSuperseded."
     )
     status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
     reason: Annotated[str, Field(max_length=256)] = Field(description="Why, in one CamelCase word.")
@@ -160,6 +162,14 @@ class GateStatus(StatusModel):
     at: Time = Field(description="When it was judged.")
 
 
+class EntryStatus(StatusModel):
+    """What offline evidence says about one entry demand."""
+
+    name: Word = Field(description="Name of the entry gate; package, data or evidence for what is not a gate.")
+    outcome: EntryOutcome = Field(description="Pass, Fail, Undecided or Missing.")
+    sentence: Text = Field(description="The verdict in one sentence with its numbers.")
+
+
 class ModelReleaseStatus(StatusModel):
     """What the operator remembers about a release and tells about it."""
 
@@ -214,4 +224,7 @@ class ModelReleaseStatus(StatusModel):
     paused_by: Word | None = Field(None, description="Who paused the rollout; empty while it is not paused.")
     gates: Annotated[list[GateStatus], Field(max_length=MAX_VERDICTS, json_schema_extra=atomic())] | None = Field(
         None, description="The newest verdict of each gate."
+    )
+    entry: Annotated[list[EntryStatus], Field(max_length=MAX_ENTRY, json_schema_extra=atomic())] | None = Field(
+        None, description="What offline evidence says about each entry demand."
     )

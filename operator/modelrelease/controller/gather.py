@@ -23,6 +23,7 @@ from modelrelease.api.convert import (
 from modelrelease.api.names import RELEASE_LABEL
 from modelrelease.api.status import progress_from_status
 from modelrelease.controller import kube
+from modelrelease.controller.attested import Attested
 from modelrelease.controller.conflicts import RouteUsers
 from modelrelease.controller.endpoints import Endpoints
 from modelrelease.controller.evidence import EvidenceService
@@ -96,6 +97,7 @@ class Gatherer:
         self.users = RouteUsers(store)
         self.endpoints = Endpoints(kube_)
         self.units = Units(kube_, store, check_s=unit_check_s)
+        self.attested = Attested(kube_, store)
         self._heads: dict[str, Head] = {}
         self._newest: dict[str, Record] = {}
         self._unsure: set[str] = set()
@@ -124,7 +126,7 @@ class Gatherer:
     async def gather(self, key: str, *, live: bool = False) -> Gathered | None:
         """Everything for one decision about `key`; None when the release does not exist.
 
-        With `live`, the object, its routes, its decisions and the endpoints are read from the API server now.
+        With `live`, the object, its routes, its decisions, its evidence and the endpoints are read now.
         Raises ApiError when a read that is needed fails.
         """
         namespace, _, name = key.partition("/")
@@ -142,6 +144,8 @@ class Gatherer:
         if key in self._no_data and progress.state is State.OBSERVING:
             progress = replace(progress, no_data_since=self._no_data[key])
         objects = {route: await self._route(router, namespace, route, live=live) for route in router.names(release)}
+        if live:
+            await self.attested.read_live(release, progress)
         observed = await self._observe(key, release, progress, router, objects, live=live)
         observed = replace(observed, violations=self.units.violations(key, progress))
         return Gathered(key, obj, release, progress, observed, router, known.requests, objects)
@@ -242,6 +246,7 @@ class Gatherer:
             lengths=self._evidence.lengths(key),
             habits=self._evidence.habits(key),
             decisions=self._decisions(release),
+            offline=self.attested.of(release),
             conflict=self.users.conflict(key, release, views),
             head=await self._head(key, release, progress, live=live),
         )

@@ -68,6 +68,7 @@ class Resource:
 RELEASES = Resource(GROUP, VERSION, "modelreleases")
 REVISIONS = Resource(GROUP, VERSION, "releaserevisions")
 DECISIONS = Resource(GROUP, VERSION, "releasedecisions")
+EVIDENCES = Resource(GROUP, VERSION, "releaseevidences")
 RECORDS = Resource(GROUP, VERSION, "releaserecords")
 SOURCES = Resource(GROUP, VERSION, "metricssources", namespaced=False)
 TEMPLATES = Resource(GROUP, VERSION, "gatetemplates")

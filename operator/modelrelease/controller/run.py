@@ -193,7 +193,7 @@ class Operator:
             case kube.RELEASES.plural:
                 self.gatherer.users.see(obj, gone=gone)
                 return [key_of(obj)]
-            case kube.DECISIONS.plural:
+            case kube.DECISIONS.plural | kube.EVIDENCES.plural:
                 return [f"{namespace}/{obj.get('spec', {}).get('releaseRef', {}).get('name')}"]
             case kube.HTTP_ROUTES.plural:
                 return self.gatherer.users.of(key_of(obj))

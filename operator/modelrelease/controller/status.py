@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from modelrelease.api.status import gates_for_status, status_from_progress
+from modelrelease.api.status import entry_for_status, gates_for_status, status_from_progress
 from modelrelease.controller import kube
 from modelrelease.controller.gather import Gathered
 from modelrelease.controller.kube import Kube
 from modelrelease.controller.store import Store
 from modelrelease.domain.release import Progress
 from modelrelease.engine.actions import Step
+from modelrelease.engine.case import Case
 from modelrelease.engine.conditions import Condition, conditions
+from modelrelease.engine.entry import shown_verdicts
 
 REFRESH_S = 60.0
 
@@ -62,13 +64,16 @@ class StatusWriter:
     def _compose(self, gathered: Gathered, step: Step, progress: Progress) -> dict[str, Any]:
         before = gathered.obj.get("status") or {}
         generation = gathered.release.generation
-        said = conditions(gathered.release, step, gathered.observed)
+        entry = shown_verdicts(Case(gathered.release, progress, gathered.observed, datetime.now(UTC)))
+        said = conditions(gathered.release, step, gathered.observed, entry=entry)
         verdicts = gathered.observed.verdicts or gathered.observed.watch_verdicts
         status = {
             **status_from_progress(progress),
             "observedGeneration": generation,
             "conditions": merged(before.get("conditions") or [], said, generation),
         }
+        if entry:
+            status["entry"] = entry_for_status(entry)
         if verdicts:
             status["gates"] = gates_for_status(verdicts)
         elif before.get("gates") and progress.state.value == before.get("state"):

@@ -23,6 +23,7 @@ log = structlog.get_logger()
 WATCHED: tuple[Resource, ...] = (
     kube.RELEASES,
     kube.DECISIONS,
+    kube.EVIDENCES,
     kube.SOURCES,
     kube.TEMPLATES,
     kube.CLUSTER_TEMPLATES,

@@ -8,6 +8,9 @@ library.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from enum import StrEnum
 
 _SCALARS = (str, int, bool, type(None))
 
@@ -34,6 +37,26 @@ def digest_of_bytes(content: bytes) -> str:
 def short(value: str, length: int = 10) -> str:
     """The first hex digits of a digest, for names and messages; an already short text is returned as it is."""
     return value.removeprefix("sha256:")[:length]
+
+
+def plain(value: object) -> object:
+    """A dataclass as mappings, lists, strings and integers, which have a canonical form; what is None is left out.
+
+    Names are camelCase, because people see them in records; times are RFC 3339 in UTC.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        items = ((each.name, getattr(value, each.name)) for each in fields(value))
+        return {_camel(name): plain(item) for name, item in items if item is not None}
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value.value if isinstance(value, StrEnum) else value
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def _check(value: object, path: str) -> None:

@@ -5,7 +5,7 @@ results are measurements like any other: their share of passed cases has a name 
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -158,25 +158,3 @@ class OfflineEvidence:
 def shown_digest(evidence: Iterable[OfflineEvidence]) -> str:
     """One digest over a set of evidence, whatever its order: what somebody who approves has been shown."""
     return digest(sorted([found.uid, found.digest] for found in evidence))
-
-
-def plain_text(evidence: OfflineEvidence) -> dict[str, object]:
-    """Evidence as strings, integers, lists and mappings only; what is not set is left out."""
-    found = _plain(asdict(evidence))
-    assert isinstance(found, dict)
-    return found
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
-    if isinstance(value, dict):
-        return {_camel(name): _plain(item) for name, item in value.items() if item is not None}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, StrEnum) else value
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)

@@ -9,6 +9,7 @@ from modelrelease.domain.decision import Decision
 from modelrelease.domain.evidence import SplitCount
 from modelrelease.domain.exposure import NOTHING, Exposure
 from modelrelease.domain.habit import Habit
+from modelrelease.domain.offline import OfflineEvidence
 from modelrelease.domain.plan import Plan, StageLengths
 from modelrelease.domain.record import Head, Record, RecordKind
 from modelrelease.domain.traffic import RouteView, Traffic
@@ -147,6 +148,7 @@ class Observed:
     is what the verdicts can be recomputed from, packed for a record; it is there when the rest was read live. `lengths`
     says whether the stages are long enough for the traffic, None before there was enough of it to say. `habits` is what
     stable's history says before the first stage, by gate where it says something; None while it is being read.
+    `offline` is the readable offline evidence for this release, of whatever unit.
 
     Read only while progress is New (first contact, or a status that was lost): `baseline`, the backend that an adopted
     route serves by itself; `revisions`, the units kept for this release; `history` and `used`, what the records say
@@ -168,6 +170,7 @@ class Observed:
     workings: str = ""
     lengths: StageLengths | None = None
     habits: tuple[tuple[str, Habit], ...] | None = ()
+    offline: tuple[OfflineEvidence, ...] = ()
     baseline: Backend | None = None
     revisions: tuple[UnitRef, ...] = ()
     history: Mapping[str, RecordKind] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from modelrelease.domain.traffic import Acceptance
 from modelrelease.domain.verdict import Outcome, Verdict
 from modelrelease.engine.actions import Hold
 from modelrelease.engine.case import Case, later
+from modelrelease.engine.entry import entry_is_met
 from modelrelease.engine.split import misfit
 
 MISFIT = "SplitMismatch"
@@ -223,6 +224,7 @@ BEFORE_FIRST: tuple[Check, ...] = (
     route_is_ours,
     not_paused,
     unit_is_intact,
+    entry_is_met,
     something_is_measured,
     candidate_is_ready,
     stable_can_take_it_back,
@@ -238,6 +240,7 @@ BETWEEN: tuple[Check, ...] = (
     route_is_ours,
     not_paused,
     unit_is_intact,
+    entry_is_met,
     something_is_measured,
     route_is_accepted,
     stayed_long_enough,
@@ -272,6 +275,7 @@ STILL: tuple[Check, ...] = (
     route_is_ours,
     not_paused,
     unit_is_intact,
+    entry_is_met,
     candidate_is_ready,
     stable_can_take_it_back,
 )

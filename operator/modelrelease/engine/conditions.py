@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from modelrelease.domain.entry import EntryOutcome, EntryVerdict
 from modelrelease.domain.release import IN_TRAFFIC, Observed, Progress, Release, State
 from modelrelease.domain.traffic import Acceptance
 from modelrelease.domain.verdict import Outcome
 from modelrelease.engine.actions import Hold, Step
+from modelrelease.engine.entry import entry_said
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -26,14 +28,17 @@ class Condition:
     message: str
 
 
-def conditions(release: Release, step: Step, observed: Observed) -> tuple[Condition, ...]:
-    """All conditions that hold for a release after a step."""
+def conditions(
+    release: Release, step: Step, observed: Observed, *, entry: tuple[EntryVerdict, ...] = ()
+) -> tuple[Condition, ...]:
+    """All conditions that hold for a release after a step; `entry` is what its offline evidence says."""
     progress = step.progress
     found = [
         *_health(release, step),
         _route_accepted(observed),
         *_evidence(progress, observed),
         *_lengths(progress, observed),
+        *_entry(entry),
         *_from_holds(step.holds),
         *_drift(step),
         *_watch(progress),
@@ -143,6 +148,13 @@ def _lengths(progress: Progress, observed: Observed) -> Iterable[Condition]:
     else:
         message = "each stage can see in its time what the gates are for"
         yield Condition("StagesSufficient", "True", "LongEnough", message)
+
+
+def _entry(verdicts: tuple[EntryVerdict, ...]) -> Iterable[Condition]:
+    """Whether offline evidence meets every entry demand; nothing where there is no demand."""
+    if verdicts:
+        outcome, reason, message = entry_said(verdicts)
+        yield Condition("EntryEvidence", "True" if outcome is EntryOutcome.PASS else "False", reason, message)
 
 
 def _from_holds(holds: Iterable[Hold]) -> Iterable[Condition]:

@@ -28,6 +28,7 @@ from modelrelease.engine.actions import (
 from modelrelease.engine.case import Case, all_accepted, fits, later, safe_unit, share_of, target_of
 from modelrelease.engine.chain import STOPPING, proven_units, recovered_arms, stopped_digests
 from modelrelease.engine.checks import unit_is_intact
+from modelrelease.engine.entry import entry_body, installable
 from modelrelease.engine.lowering import KEPT_STOPPED
 from modelrelease.engine.records import record, unit_body
 from modelrelease.engine.states import Trigger, transition
@@ -191,11 +192,12 @@ def _install(case: Case) -> Step:
         return Step(case.progress, holds=(Hold("Stopped", message),))
     if case.ready(served) == 0:
         return Step(case.progress, holds=(Hold("CandidateNotReady", f"{served.backend} has no ready endpoint"),))
-    hold = unit_is_intact(case)
+    hold = unit_is_intact(case) or (installable(case, wanted, case.release.plan) if served == wanted else None)
     if hold is not None:
         return Step(case.progress, holds=(hold,))
     message = f"first install: nothing is served yet, so {served.version} gets all traffic at once"
-    chained = record(case, RecordKind.ADOPTED, message, stable=unit_body(served), gated=False)
+    entry = entry_body(case, wanted, case.release.plan) if served == wanted else None
+    chained = record(case, RecordKind.ADOPTED, message, stable=unit_body(served), gated=False, entry=entry)
     progress = replace(
         _remembered(case),
         state=transition(State.NEW, Trigger.INSTALL, State.INSTALLING),
@@ -220,7 +222,13 @@ def _install(case: Case) -> Step:
 
 def _other_unit_wanted(case: Case) -> bool:
     wanted, stable = case.wanted, case.progress.stable
-    return wanted is not None and wanted != stable and not case.release.faults and case.ready(wanted) != 0
+    return (
+        wanted is not None
+        and wanted != stable
+        and not case.release.faults
+        and case.ready(wanted) != 0
+        and installable(case, wanted, case.release.plan) is None
+    )
 
 
 def _install_other(case: Case) -> Step:
@@ -229,7 +237,10 @@ def _install_other(case: Case) -> Step:
     assert wanted is not None and case.release.unit is not None
     message = f"{wanted.version} takes the place of a unit that was not served yet"
     given_up = unit_body(progress.stable)
-    chained = record(case, RecordKind.ADOPTED, message, stable=unit_body(wanted), instead_of=given_up, gated=False)
+    entry = entry_body(case, wanted, case.release.plan)
+    chained = record(
+        case, RecordKind.ADOPTED, message, stable=unit_body(wanted), instead_of=given_up, gated=False, entry=entry
+    )
     begun = replace(
         progress,
         state=transition(State.INSTALLING, Trigger.RESTART, State.INSTALLING),

@@ -37,6 +37,7 @@ from modelrelease.engine.case import (
     target_of,
 )
 from modelrelease.engine.chain import recovered_arms
+from modelrelease.engine.entry import FAILED, entry_body
 from modelrelease.engine.records import decision_body, judged_body, record, unit_body
 from modelrelease.engine.states import Trigger, transition
 from modelrelease.engine.stops import IN_STAGES, IN_WATCH, first_stop, used_decisions
@@ -264,6 +265,7 @@ def _stopped(case: Case, progress: Progress, stop_: Stop) -> Step:
         stage=progress.stage,
         alsoStopped=list(_stopped_with(progress, stop_)) or None,
         decisions=decision_body(_behind(case, stop_)) or None,
+        entry=_entry_at(case, stop_) if stop_.reason == FAILED else None,
         **judged_body(case),
     )
     past = PastOutcome(stop_.version, stop_.digest, kind.value, stop_.message, stop_.at)
@@ -278,6 +280,11 @@ def _stopped(case: Case, progress: Progress, stop_: Stop) -> Step:
     base = progress.diverted or progress.stable
     message = f"{stop_.version} was taken back to {base.version if base else 'stable'}: {stop_.message}"
     return Step(stopped, (WriteRecord(chained), Save(stopped), Emit(kind.value, message, warning=True)))
+
+
+def _entry_at(case: Case, stop_: Stop) -> object:
+    """What offline evidence said at the time of the stop."""
+    return entry_body(replace(case, now=stop_.at), case.progress.candidate, case.progress.plan)
 
 
 def _stopped_with(progress: Progress, stop_: Stop) -> tuple[str, ...]:

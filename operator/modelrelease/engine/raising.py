@@ -46,9 +46,11 @@ from modelrelease.engine.checks import (
     holds,
     promote_decision,
 )
+from modelrelease.engine.entry import entry_body
 from modelrelease.engine.lowering import KEPT_OUTCOMES, nobody_to_take_it
 from modelrelease.engine.records import decision_body, exposure_body, judged_body, record, unit_body
 from modelrelease.engine.states import Trigger, transition
+from modelrelease.governance.tightening import tightens as entry_tightens
 
 RECOUNT_S = 300.0
 
@@ -145,8 +147,9 @@ def _counted_at_least(case: Case) -> float:
 
 
 def only_tighter(new: Plan, old: Plan) -> bool:
-    """Whether `new` differs from `old` only by gate bounds that demand at least as much (R7)."""
-    if replace(new, gates=()) != replace(old, gates=()) or len(new.gates) != len(old.gates):
+    """Whether `new` differs from `old` only by gate bounds and entry demands that demand at least as much (R7)."""
+    rest = replace(new, gates=old.gates, entry=old.entry)
+    if rest != old or len(new.gates) != len(old.gates) or not entry_tightens(new.entry, old.entry):
         return False
     return all(
         replace(theirs, rule=ours.rule) == ours and tightens(ours.rule, theirs.rule)
@@ -183,6 +186,7 @@ def _raise(case: Case) -> Step:
         after=exposure_body(upcoming.exposure),
         samples=case.observed.samples,
         **judged_body(case),
+        entry=entry_body(case, progress.candidate, plan),
         decisions=decision_body(used),
     )
     name = record_name(case.release.name, chained.sequence)

@@ -15,6 +15,7 @@ from modelrelease.domain.unit import UnitRef
 from modelrelease.domain.verdict import Outcome, Verdict
 from modelrelease.engine.case import Case
 from modelrelease.engine.checks import EVIDENCE, holds, relevant
+from modelrelease.engine.entry import entry_fails
 
 StopCheck = Callable[[Case, UnitRef], Stop | None]
 
@@ -121,6 +122,7 @@ def route_refused(case: Case, unit: UnitRef) -> Stop | None:
 IN_STAGES: tuple[StopCheck, ...] = (
     gate_says_revert,
     aborted,
+    entry_fails,
     evidence_gone_too_long,
     undecided_too_long,
     route_refused,

@@ -80,6 +80,9 @@ def _judged(
         older = [finding for each in judged[:-1] for finding in each if finding[0] is EntryOutcome.FAIL]
         findings += [*older, *judged[-1]]
         uids += [found.uid for found in measured]
+    if not findings:
+        said = f"{gate.name}: {gate.metric} was measured, and no unit is stable yet that it is compared with"
+        return EntryVerdict(gate.name, EntryOutcome.PASS, said, evidence=tuple(uids))
     outcome = worst([finding[0] for finding in findings])
     said = "; ".join(dict.fromkeys(clause for found, clause in findings if found is outcome))
     return EntryVerdict(gate.name, outcome, f"{gate.name}: {said}", _LACKS.get(outcome), tuple(uids))

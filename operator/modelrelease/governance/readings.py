@@ -1,7 +1,7 @@
 """A measurement as it is judged: its figure and, where confidence is asked, the bounds that hold with it."""
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 
 from modelrelease.domain.entry import EntryOutcome
 from modelrelease.domain.offline import Measurement
@@ -62,11 +62,21 @@ def worst(outcomes: "list[EntryOutcome]") -> EntryOutcome:
     return next(outcome for outcome in order if outcome in outcomes)
 
 
-def number(value: Decimal) -> str:
+def number(value: Decimal, rounding: str = ROUND_HALF_EVEN) -> str:
     """A figure for people: four significant digits, no exponent."""
-    rounded = Decimal(f"{value:.4g}")
+    rounded = Context(prec=4, rounding=rounding).plus(value)
     text = f"{rounded:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def at_least(value: Decimal) -> str:
+    """A lower bound in words, rounded to the side that claims less."""
+    return f"at least {number(value, ROUND_FLOOR)}"
+
+
+def at_most(value: Decimal) -> str:
+    """An upper bound in words, rounded to the side that claims less."""
+    return f"at most {number(value, ROUND_CEILING)}"
 
 
 def percent(share: Decimal) -> str:

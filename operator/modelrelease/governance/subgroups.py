@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from modelrelease.domain.entry import EntryOutcome, SubgroupRule
 from modelrelease.domain.offline import Measurement
-from modelrelease.governance.readings import Reading, counted, number, percent, reading, within
+from modelrelease.governance.readings import Reading, at_least, at_most, counted, number, percent, reading, within
 from modelrelease.governance.thresholds import Finding
 
 
@@ -69,24 +69,24 @@ def _disparity(rule: SubgroupRule, known: Mapping[str, Measurement]) -> Iterator
     said = f"{rule.dimension} {low} has {counted(known[low])}, {high} {counted(known[high])}"
     lowest, highest = min(read.low for read in reads.values()), max(read.high for read in reads.values())
     if rule.max_difference is not None:
-        apart, at_most = reads[high].figure - reads[low].figure, highest - lowest
-        outcome = _judged(apart, at_most, Decimal(rule.max_difference))
+        apart, widest = reads[high].figure - reads[low].figure, highest - lowest
+        outcome = _judged(apart, widest, Decimal(rule.max_difference))
         if outcome is not EntryOutcome.PASS:
             yield outcome, f"{said}: {number(apart)} apart; {rule.max_difference} is allowed{_more(outcome)}"
     if rule.max_ratio is not None:
         if reads[low].figure < 0:
             yield EntryOutcome.MISSING, f"{said}: a ratio needs figures of 0 or more; use a difference"
             return
-        apart, at_most = _ratio(reads[high].figure, reads[low].figure), _ratio(highest, lowest)
-        outcome = _judged(apart, at_most, Decimal(rule.max_ratio))
+        apart, widest = _ratio(reads[high].figure, reads[low].figure), _ratio(highest, lowest)
+        outcome = _judged(apart, widest, Decimal(rule.max_ratio))
         if outcome is not EntryOutcome.PASS:
             yield outcome, f"{said}: {_times(apart)}; {rule.max_ratio} times is allowed{_more(outcome)}"
 
 
-def _judged(apart: Decimal, at_most: Decimal, allowed: Decimal) -> EntryOutcome:
+def _judged(apart: Decimal, widest: Decimal, allowed: Decimal) -> EntryOutcome:
     if apart > allowed:
         return EntryOutcome.FAIL
-    return EntryOutcome.PASS if at_most <= allowed else EntryOutcome.UNDECIDED
+    return EntryOutcome.PASS if widest <= allowed else EntryOutcome.UNDECIDED
 
 
 def _ratio(high: Decimal, low: Decimal) -> Decimal:
@@ -110,7 +110,7 @@ def _span(rule: SubgroupRule, known: Mapping[str, Measurement]) -> str:
 def _sure(rule: SubgroupRule, read: Reading) -> str:
     if rule.confidence is None:
         return ""
-    bound = f"at least {number(read.low)}" if rule.minimum is not None else f"at most {number(read.high)}"
+    bound = at_least(read.low) if rule.minimum is not None else at_most(read.high)
     return f", {bound} with {percent(Decimal(rule.confidence))} confidence"
 
 

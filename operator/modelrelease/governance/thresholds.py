@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from modelrelease.domain.entry import EntryGate, EntryOutcome
 from modelrelease.domain.offline import Better, Measurement
-from modelrelease.governance.readings import Reading, counted, number, percent, reading, within
+from modelrelease.governance.readings import Reading, at_least, at_most, counted, number, percent, reading, within
 
 Finding = tuple[EntryOutcome, str]
 """An outcome and the clause of the sentence that says why."""
@@ -32,11 +32,11 @@ def against_stable(gate: EntryGate, measured: Measurement, stable: Measurement) 
     allowed = Decimal(gate.max_difference)
     higher = gate.better is Better.HIGHER
     worse = theirs.figure - ours.figure if higher else ours.figure - theirs.figure
-    at_most = theirs.high - ours.low if higher else ours.high - theirs.low
+    most = theirs.high - ours.low if higher else ours.high - theirs.low
     outcome = EntryOutcome.FAIL if worse > allowed else EntryOutcome.PASS
-    if outcome is EntryOutcome.PASS and at_most > allowed:
+    if outcome is EntryOutcome.PASS and most > allowed:
         outcome = EntryOutcome.UNDECIDED
-    sure = f", at most {number(at_most)} with {percent(Decimal(gate.confidence))} confidence" if gate.confidence else ""
+    sure = f", {at_most(most)} with {percent(Decimal(gate.confidence))} confidence" if gate.confidence else ""
     said = (
         f"{counted(measured)} against stable's {counted(stable)}: "
         f"{number(abs(worse))} {'worse' if worse > 0 else 'better'}{sure}; {gate.max_difference} worse is allowed"
@@ -49,9 +49,9 @@ def _bound(gate: EntryGate, read: Reading) -> str:
         return ""
     sides = []
     if gate.minimum is not None:
-        sides.append(f"at least {number(read.low)}")
+        sides.append(at_least(read.low))
     if gate.maximum is not None:
-        sides.append(f"at most {number(read.high)}")
+        sides.append(at_most(read.high))
     return f", {' and '.join(sides)} with {percent(Decimal(gate.confidence))} confidence"
 
 
