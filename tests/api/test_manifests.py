@@ -92,6 +92,8 @@ def test_every_example_applies(path: Path, installed: Sandbox, namespace: str) -
     for doc in documents(path):
         if "namespace" in doc["metadata"]:
             installed.create_namespace(doc["metadata"]["namespace"])
+        if doc["kind"] == "ReleaseEvidence":
+            doc["spec"]["producer"] = "admin"  # Nobody writes evidence in the name of somebody else.
         dry_run(installed, doc, namespace)
 
 
