@@ -1,12 +1,20 @@
-"""Four writers of one chain at once, each dying at random moments: what they leave is one chain without fork or gap."""
+"""Four writers of one chain at once, each dying at random moments, leave one chain; its old part can be taken away."""
 
 import asyncio
 import contextlib
 import random
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from typer.testing import CliRunner, Result
+
+from modelrelease.cli import prune
+from modelrelease.cli.main import app
 from modelrelease.controller import kube
 from modelrelease.controller.execute import Executor
 from modelrelease.controller.kube import ApiError, Kube
@@ -82,16 +90,69 @@ async def write(kubeconfig: Path, namespace: str, writer: int, lost: list[int]) 
         return api.deaths
 
 
-async def test_four_writers_that_die_leave_one_chain(installed: Sandbox, namespace: str) -> None:
+async def test_four_writers_that_die_leave_one_chain_and_what_is_old_and_signed_can_go(
+    installed: Sandbox, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kubeconfig = installed.kubeconfig("operator")
     lost: list[int] = []
     deaths = await asyncio.gather(*(write(kubeconfig, namespace, writer, lost) for writer in range(WRITERS)))
     assert {fate for each in deaths for fate in each} == {"before", "within", "after"}
     assert len(set(lost)) == WRITERS, "each writer lost a race"
-    path = f"/apis/modelrelease.dev/v1alpha1/namespaces/{namespace}/releaserecords"
-    specs = sorted((each["spec"] for each in installed.client().get(path)["items"]), key=lambda spec: spec["sequence"])
+    specs = specs_of(installed, namespace)
     assert [spec["sequence"] for spec in specs] == list(range(1, len(specs) + 1))
     report = verify(line_of(spec) for spec in specs)
     assert report.findings == []
     said = [spec["body"]["message"] for spec in specs]
     assert {f"{number} by {writer}" for number in range(EACH) for writer in range(WRITERS)} == set(said)
+    await asyncio.to_thread(assert_old_part_goes, installed, namespace, tmp_path, monkeypatch)
+
+
+def specs_of(sandbox: Sandbox, namespace: str) -> list[Any]:
+    path = f"/apis/modelrelease.dev/v1alpha1/namespaces/{namespace}/releaserecords"
+    return sorted((each["spec"] for each in sandbox.client().get(path)["items"]), key=lambda spec: spec["sequence"])
+
+
+def assert_old_part_goes(sandbox: Sandbox, namespace: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Export, sign, and take away, as an administrator types it, a year and more later."""
+    before = specs_of(sandbox, namespace)
+    private, public = key_pair(folder)
+    export, book = folder / "records.jsonl", folder / "book.jsonl"
+
+    def audit(*words: object, user: str = "admin") -> Result:
+        monkeypatch.setenv("KUBECONFIG", str(sandbox.kubeconfig(user)))
+        return CliRunner().invoke(app, ["audit", *map(str, words)])
+
+    assert audit("export", "-n", namespace, "--out", export).exit_code == 0
+    assert audit("checkpoint", "--key", private, "-f", export, "--append", book).exit_code == 0
+    words = ("prune", export, "--checkpoints", book, "--key", public, "-n", namespace)
+    early = audit(*words, "--yes")
+    assert f"{namespace}/chat: no record went; record 1 is not old enough" in early.output
+    monkeypatch.setattr(prune, "datetime", Later)
+    assert "can go; the newest 100 records stay" in audit(*words, "--dry-run").output
+    assert audit(*words, "--yes", user="operator").exit_code == 4
+    assert audit(*words).exit_code != 0, "nobody said yes"
+    assert specs_of(sandbox, namespace) == before
+    done = audit(*words, "--yes")
+    assert done.exit_code == 0, done.output
+    assert specs_of(sandbox, namespace) == before[-100:]
+    rest = folder / "rest.jsonl"
+    audit("export", "-n", namespace, "--out", rest)
+    assert audit("verify", rest).exit_code == 1
+    checked = audit("verify", rest, "--earlier", export, "--checkpoints", book, "--key", public)
+    assert checked.exit_code == 0, checked.output
+
+
+class Later(datetime):
+    """A clock that is five hundred days ahead."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        return datetime.now(tz) + timedelta(days=500)
+
+
+def key_pair(folder: Path) -> tuple[Path, Path]:
+    key = Ed25519PrivateKey.generate()
+    private, public = folder / "key.pem", folder / "pub.pem"
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return private, public

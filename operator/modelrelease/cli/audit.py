@@ -1,7 +1,7 @@
 """`modelrelease audit`: take records out of the cluster, sign how far they go, and check them offline."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,10 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
+from modelrelease.cli import prune
 from modelrelease.cli.cluster import EXIT_ERROR, Kubeconfig, Namespace, Output, echo, fail, on_cluster
+from modelrelease.cli.exports import hashes, lines
 from modelrelease.governance.chain import Anchor, Chain, Report, line_of, verify
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.command()(prune.prune)
 
 Some = Annotated[str | None, typer.Argument(help="Name of a release; all of the namespace when left out.")]
 Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All releases of the cluster.")]
@@ -74,6 +77,10 @@ def verify_(
     files: Annotated[list[Path], typer.Argument(help="Exports, in their order.")],
     checkpoints: Annotated[Path | None, typer.Option("--checkpoints", metavar="FILE", help="What was signed.")] = None,
     key: Annotated[Path | None, typer.Option("--key", metavar="PEM", help="Ed25519 public key.")] = None,
+    earlier: Annotated[
+        list[Path] | None,
+        typer.Option("--earlier", metavar="FILE", help="Exports with the records before these, as after `prune`."),
+    ] = None,
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Judge the recorded evidence again and compare the verdicts.")
     ] = False,
@@ -88,23 +95,25 @@ def verify_(
         anchors = anchors_of(checkpoints, key) if checkpoints and key else []
     except SigningError as error:
         fail(str(error))
-    report = _verified(files, anchors)
+    known: dict[tuple[Chain, int], str] = {}
+    if earlier:
+        before = _verified(earlier, ())
+        if before.findings:
+            fail(f"--earlier: {before.findings[0]}")
+        known = hashes(earlier)
+    report = _verified(files, anchors, known)
     judged = _judged_again(files, report) if recompute else 0
     echo(_as_data(report, judged), output, lambda: _words(report, judged if recompute else None))
     raise typer.Exit(EXIT_ERROR if report.findings else 0)
 
 
-def _verified(files: list[Path], anchors: Iterable[Anchor]) -> Report:
+def _verified(
+    files: list[Path], anchors: Iterable[Anchor], earlier: Mapping[tuple[Chain, int], str] | None = None
+) -> Report:
     try:
-        return verify(_lines(files), anchors)
+        return verify(lines(files), anchors, earlier=earlier)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}")
-
-
-def _lines(files: list[Path]) -> Iterator[bytes]:
-    for file in files:
-        with file.open("rb") as source:
-            yield from source
 
 
 def _specs(kubeconfig: Path | None, name: str | None, namespace: str | None) -> list[Any]:
@@ -131,7 +140,7 @@ def _judged_again(files: list[Path], report: Report) -> int:
     from modelrelease.governance.chain import Finding
 
     done = 0
-    for number, line in enumerate(_lines(files), 1):
+    for number, line in enumerate(lines(files), 1):
         try:
             body = json.loads(line)["body"]
             if "workings" in body:

@@ -72,11 +72,16 @@ def line_of(spec: Mapping[str, Any]) -> bytes:
     return canonical({key: spec[key] for key in FIELDS}) + b"\n"
 
 
-def verify(lines: Iterable[bytes], anchors: Iterable[Anchor] = ()) -> Report:
-    """Check every line, every link and every anchor. Lines keep their newline; chains may be interleaved."""
-    report, wanted = Report(), list(anchors)
+def verify(
+    lines: Iterable[bytes], anchors: Iterable[Anchor] = (), *, earlier: Mapping[tuple[Chain, int], str] | None = None
+) -> Report:
+    """Check every line, every link and every anchor. Lines keep their newline; chains may be interleaved.
+
+    `earlier`: the hashes of records that another export holds, which was verified: a chain may go on from there.
+    """
+    report, wanted, known = Report(), list(anchors), earlier or {}
     before = {(anchor.chain, anchor.head.sequence): anchor for anchor in wanted}
-    seen: dict[tuple[Chain, int], str] = {}
+    seen = {place: known[place] for place in before if place in known}
     for number, line in enumerate(lines, 1):
         try:
             head, record, chain = _read(line)
@@ -84,7 +89,7 @@ def verify(lines: Iterable[bytes], anchors: Iterable[Anchor] = ()) -> Report:
             report.findings.append(Finding(number, str(error)))
             continue
         report.records += 1
-        message = _misfit(record, report.heads.get(chain), chain, before)
+        message = _misfit(record, report.heads.get(chain), chain, before, known)
         if message:
             report.findings.append(Finding(number, message))
         report.first.setdefault(chain, head.sequence)
@@ -126,7 +131,13 @@ def _without_hash(line: bytes) -> bytes:
     return line[:start] + line[end:]
 
 
-def _misfit(record: Record, known: Head | None, chain: Chain, anchors: Mapping[tuple[Chain, int], Anchor]) -> str:
+def _misfit(
+    record: Record,
+    known: Head | None,
+    chain: Chain,
+    anchors: Mapping[tuple[Chain, int], Anchor],
+    earlier: Mapping[tuple[Chain, int], str],
+) -> str:
     """Why a record does not follow what was there before it; "" when it does."""
     where, previous = "/".join(chain), record.sequence - 1
     if known is not None:
@@ -140,7 +151,7 @@ def _misfit(record: Record, known: Head | None, chain: Chain, anchors: Mapping[t
     if record.sequence == 1:
         return "" if record.previous == GENESIS else f"{where}: record 1 names a record before it"
     anchor = anchors.get((chain, previous))
-    if anchor is not None and anchor.head.hash == record.previous:
+    if record.previous in (anchor.head.hash if anchor else None, earlier.get((chain, previous))):
         return ""
     return f"{where}: {_numbers(1, previous)} missing, and no checkpoint vouches for record {previous}"
 
