@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from modelrelease.domain.release import Observed, Progress, Release
+from tests.engine.telling import Told
 
 if TYPE_CHECKING:
     from tests.engine.world import World
@@ -38,6 +39,7 @@ class Gathered:
     observed: Observed
     version: int
     routes: dict[str, int]
+    told: Told
 
 
 @dataclass(slots=True)
@@ -69,7 +71,12 @@ class Cache:
         self.shown = dict(seen)
         of, routes = seen[Kind.OBJECT], seen[Kind.ROUTES]
         views = replace(now.observed, routes=routes.observed.routes)
-        return Gathered(of.release, of.progress, views, of.version, dict(routes.routes))
+        return Gathered(of.release, of.progress, views, of.version, dict(routes.routes), of.told)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether a watch may hide something now."""
+        return any(self._hidden(kind) for kind in Kind)
 
     def _hidden(self, kind: Kind) -> bool:
         return self.world.faulty and kind in self.shown and self.world.store.now <= self.until.get(kind, -1.0)

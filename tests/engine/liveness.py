@@ -1,4 +1,4 @@
-"""How a history must end (L1–L4): at rest where the spec wants it, in time; a restart writes nothing; deletion ends."""
+"""How a history must end: at rest where the spec wants it (L1), in time (L2), for good (L3, L4), and known (L6)."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -7,7 +7,7 @@ from modelrelease.domain.exposure import FULL_PERMILLE, REST
 from modelrelease.domain.record import RecordKind
 from modelrelease.domain.release import State
 from tests.engine.builders import SEGMENT, UNIT_B
-from tests.engine.log import FinalizerWrite, RecordWrite, RouteGone, RouteWrite, StatusWrite
+from tests.engine.log import FinalizerWrite, RecordWrite, RouteGone, RouteWrite, Shown, StatusWrite
 from tests.engine.seen import Found
 
 if TYPE_CHECKING:
@@ -36,6 +36,14 @@ def broken(world: "World") -> Found:
     yield from _in_time(world)
 
 
+def shown(entry: Shown) -> Found:
+    """Each look brings the status up to date, and shows there what is broken (L6)."""
+    if entry.generation != entry.newest:
+        yield "L6", f"the status is about generation {entry.generation}, the spec is at {entry.newest}"
+    for kind, status in sorted(entry.broken - entry.said):
+        yield "L6", f"{kind} is not {status}: {sorted(entry.said)}"
+
+
 def _at_rest(world: "World") -> Found:
     progress, store = world.store.object.status, world.store
     wanted = world.refs[store.object.spec.unit.version]
@@ -43,6 +51,8 @@ def _at_rest(world: "World") -> Found:
         yield "L1", f"rests in state {progress.state}: {progress.paused_by}"
     if progress.stable is None or (progress.stable != wanted and wanted.digest not in progress.stopped):
         yield "L1", f"{progress.stable} is stable, the spec wants {wanted.version}, which was not stopped"
+    if store.object.told.generation != store.object.generation or ("Reconciling", "True") in store.object.told.said:
+        yield "L6", f"at rest in generation {store.object.generation} the status says {store.object.told}"
     for name in world.route_names:
         route = store.routes.get(name)
         served = route.content.share(progress.stable.revision, store.segments) if route and progress.stable else None

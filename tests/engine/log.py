@@ -153,6 +153,16 @@ class Decided(Entry):
 
 
 @dataclass(frozen=True, slots=True)
+class Shown(Entry):
+    """A look that nothing disturbed, while something was broken: what the status says after it, of which generation."""
+
+    generation: int
+    newest: int
+    said: frozenset[tuple[str, str]]
+    broken: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Looked(Entry):
     """A look that no fault disturbed (at most a busy stranger did), with evidence against a unit in traffic."""
 

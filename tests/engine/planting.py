@@ -19,22 +19,21 @@ Patch = pytest.MonkeyPatch
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A planted bug, the promise that it breaks first, and the first seed to try, so that the search is short."""
+    """A planted bug, and the promise that it breaks first."""
 
     name: str
     promise: str
-    start: int
     plant: Callable[[Patch], None]
 
 
 MUTANTS: dict[str, Mutant] = {}
 
 
-def mutant(promise: str, start: int = 0) -> Callable[[Callable[[Patch], None]], None]:
+def mutant(promise: str) -> Callable[[Callable[[Patch], None]], None]:
     """Put a bug into the register under its function's name."""
 
     def add(plant: Callable[[Patch], None]) -> None:
-        MUTANTS[plant.__name__] = Mutant(plant.__name__, promise, start, plant)
+        MUTANTS[plant.__name__] = Mutant(plant.__name__, promise, plant)
 
     return add
 

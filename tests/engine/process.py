@@ -35,6 +35,7 @@ from tests.engine.builders import NAME, NAMESPACE, UID, at
 from tests.engine.cache import Cache, Gathered
 from tests.engine.log import Content, Decided, content_of
 from tests.engine.store import ApiError, Conflict
+from tests.engine.telling import only_running, told
 
 if TYPE_CHECKING:
     from tests.engine.world import World
@@ -82,16 +83,19 @@ class Process:
             for _ in range(MAX_STEPS):
                 if not self.store.object.exists:
                     return
-                step = self._step()
-                if not step.actions or step.progress.state is State.DELETED:
+                step, gathered = self._step()
+                if step.progress.state is State.DELETED:
+                    return
+                if not step.actions:
                     break
+            self._refresh(step, gathered)
         except ApiError as error:
             self.head = None
             if isinstance(error, Conflict):
                 self.cache.read(self._read())
             self.store.happened(f"failed: {type(error).__name__} {error}", self.name)
 
-    def _step(self) -> Step:
+    def _step(self) -> tuple[Step, Gathered]:
         gathered = self._gather(live=False)
         step = self._decide(gathered)
         self._note_bad(gathered, step)
@@ -102,12 +106,11 @@ class Process:
         if step.actions:
             decided = Decided(self.store.now, self.name, gathered.progress, gathered.observed, step)
             self.store.log.append(decided)
+            gathered.told = told(gathered.release, step, gathered.observed)
         self._carry_out_all(step.actions, gathered)
         self.no_data = step.progress.no_data_since
         self.head = step.progress.head if step.actions else self.head
-        if not step.actions:
-            self._refresh(step, gathered)
-        return step
+        return step, gathered
 
     def _note_bad(self, gathered: Gathered, step: Step) -> None:
         """Whom the evidence of this look is against, unless there is no safe path."""
@@ -124,9 +127,13 @@ class Process:
         return planner.plan(gathered.release, gathered.progress, gathered.observed, at(self.store.now))
 
     def _refresh(self, step: Step, gathered: Gathered) -> None:
-        """Keep running numbers in the status, at most once a minute."""
-        if step.progress != gathered.progress and self.store.now - self.saved_at >= REFRESH_S:
-            self.carry_out(Save(step.progress), gathered)
+        """Keep the status up to date; running numbers alone at most once a minute."""
+        said = told(gathered.release, step, gathered.observed)
+        lately = step.progress == gathered.progress or self.store.now - self.saved_at < REFRESH_S
+        if lately and said == gathered.told and only_running(step.progress, gathered.progress):
+            return
+        gathered.told = said
+        self.carry_out(Save(step.progress), gathered)
 
     # ---- gathering
 
@@ -161,7 +168,7 @@ class Process:
         versions = {name: self.store.routes[name].version if name in self.store.routes else 0 for name in names}
         newest = None if self.head else next(reversed(self.store.records.values()), None)
         observed = Observed(self.name, views, head=self.head or self.store.head, newest=newest)
-        return Gathered(release, progress, observed, stored.version, versions)
+        return Gathered(release, progress, observed, stored.version, versions, stored.told)
 
     def _observed(self, gathered: Gathered) -> Observed:
         """The picture with the evidence of now: what is stale is the cache of objects, not Prometheus."""
@@ -199,7 +206,7 @@ class Process:
                 self.call("record", lambda: self.store.create_record(self.name, record))
             case Save(progress):
                 gathered.version = self.call(
-                    "status", lambda: self.store.write_status(self.name, progress, gathered.version)
+                    "status", lambda: self.store.write_status(self.name, progress, gathered.told, gathered.version)
                 )
                 self.saved_at = self.store.now
             case KeepUnit(unit):

@@ -29,6 +29,7 @@ from tests.engine.log import (
     RouteGone,
     RouteWrite,
     Said,
+    Shown,
     StatusWrite,
 )
 from tests.engine.seen import SAFE_REVISION, Found, Position, Seen, intended, time_of
@@ -82,6 +83,8 @@ def _see(seen: Seen, entry: Entry) -> Found:
             yield from grounds.decided(seen, entry)
         case Looked():
             yield from grounds.looked(seen, entry)
+        case Shown():
+            yield from liveness.shown(entry)
         case RecordWrite():
             yield from _record(seen, entry)
         case FinalizerWrite(present=False) if not seen.disturbed:

@@ -98,6 +98,20 @@ def _since(world: "World", progress: Progress, segment: str) -> tuple[float, flo
     )
 
 
+def broken(world: "World") -> frozenset[tuple[str, str]]:
+    """What the status must show of what is broken now."""
+    found: set[tuple[str, str]] = set()
+    if world.store.object.spec.faults:
+        found.add(("Ready", "False"))
+    if any(route.refused for route in world.store.routes.values()):
+        found.add(("RouteAccepted", "False"))
+    causes = [CAUSES[event.what] for event in world.lasting if event.what in CAUSES]
+    blind = causes and causes[0] is not Cause.INSUFFICIENT
+    if blind and world.store.object.status.state is State.OBSERVING:
+        found.add(("EvidenceFresh", "False"))
+    return frozenset(found)
+
+
 def _verdicts(world: "World", progress: Progress, process: "Process") -> tuple[Verdict, ...]:
     """What the gates of the stages say about the candidate."""
     plan, candidate = progress.plan, progress.candidate

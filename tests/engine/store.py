@@ -28,6 +28,7 @@ from tests.engine.log import (
     Said,
     StatusWrite,
 )
+from tests.engine.telling import Told
 
 
 class ApiError(Exception):
@@ -96,6 +97,7 @@ class Stored:
     deleting: bool = False
     finalizer: bool = False
     status: Progress = field(default_factory=Progress)
+    told: Told = field(default_factory=Told)
     exists: bool = True
 
 
@@ -138,11 +140,11 @@ class Store:
 
     # ---- the operator's writes
 
-    def write_status(self, actor: str, progress: Progress, version: int) -> int:
+    def write_status(self, actor: str, progress: Progress, told: Told, version: int) -> int:
         """Replace the status if the object is at `version`."""
         if not self.object.exists or self.object.version != version:
             raise Conflict("status")
-        self.object.status, self.object.version = progress, self.version()
+        self.object.status, self.object.told, self.object.version = progress, told, self.version()
         self.log.append(StatusWrite(self.now, actor, progress))
         return self.object.version
 
@@ -263,7 +265,7 @@ class Store:
 
     def wipe(self) -> None:
         """Somebody loses the status."""
-        self.object.status, self.object.version = Progress(), self.version()
+        self.object.status, self.object.told, self.object.version = Progress(), Told(), self.version()
         self.log.append(StatusWrite(self.now, "stranger", Progress()))
 
     def delete(self) -> None:

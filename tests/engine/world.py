@@ -21,11 +21,12 @@ from modelrelease.domain.unit import unit_ref
 from tests.engine.builders import NAME, UID, UNIT_A, at
 from tests.engine.happenings import AT_ONCE, wrong_approval
 from tests.engine.liveness import RATE
-from tests.engine.log import Content, Decided, Entry, Happened, Leads, Looked, RouteWrite, content_of
+from tests.engine.log import Content, Decided, Entry, Happened, Leads, Looked, RouteWrite, Shown, content_of
 from tests.engine.process import Died, Process, Stalled
 from tests.engine.properties import violations
 from tests.engine.scenarios import ACTIVE_S, NEVER, TICK_S, UNITS, Event, Scenario, scenario
 from tests.engine.seen import intended
+from tests.engine.sight import broken
 from tests.engine.store import ApiError, Route, Store
 
 CALM_S, CALM_ON_THE_WAY_S = 150.0, 900.0
@@ -100,7 +101,7 @@ class World:
             self.advance(TICK_S)
             self.help_along()
             self.look()
-            if any(not isinstance(entry, Happened | Decided) for entry in self.store.log[written:]):
+            if any(not isinstance(entry, Happened | Decided | Shown) for entry in self.store.log[written:]):
                 calm_since = self.store.now
         self.calm = self._calm_since(calm_since)
         self.process = self._start()
@@ -129,10 +130,19 @@ class World:
             self.process = self._start()
             return
         disturbed = [entry.what for entry in self.store.log[began:] if isinstance(entry, Happened)]
+        if not disturbed and not self.process.cache.hangs:
+            self._show()
         contended = self.lasts("busy stranger") and CONTENDED.issuperset(disturbed)
         if contended or not disturbed:
             for revision in sorted(self.process.found_bad):
                 self.store.log.append(Looked(self.store.now, self.process.name, revision, bool(disturbed)))
+
+    def _show(self) -> None:
+        """What the status says while something is broken or new."""
+        stored, bad = self.store.object, broken(self)
+        if stored.exists and not stored.deleting and (bad or stored.told.generation != stored.generation):
+            about, said = stored.told.generation, stored.told.said
+            self.store.log.append(Shown(self.store.now, self.process.name, about, stored.generation, said, bad))
 
     def advance(self, seconds: float) -> None:
         """Let time pass: requests are counted, gateways report, things happen."""
