@@ -34,6 +34,9 @@ ON_READS = (Fault.TOO_MANY, Fault.SERVER_ERROR, Fault.RESET, Fault.LOST_REPLY, F
 HANGING = ("httproutes", "modelreleases/status")
 """Whose calls hang as well: each of them costs the deadline of a call."""
 
+UNNEEDED = ("configmaps", "releaserecords", "endpointslices")
+"""What a deletion can do without."""
+
 
 @dataclass
 class Storm:
@@ -41,6 +44,7 @@ class Storm:
 
     blowing: threading.Event = field(default_factory=threading.Event)
     only_routes: threading.Event = field(default_factory=threading.Event)
+    unreadable: threading.Event = field(default_factory=threading.Event)
     seen: Counter[str] = field(default_factory=Counter)
     used: Counter[tuple[bool, Fault]] = field(default_factory=Counter)
 
@@ -48,6 +52,8 @@ class Storm:
         if self.only_routes.is_set():
             lists = call.method == "GET" and "/namespaces/" not in call.path
             return Fault.NONE if lists or call.resource == "httproutes" else Fault.HANG
+        if self.unreadable.is_set() and call.method == "GET" and call.resource in UNNEEDED:
+            return Fault.SERVER_ERROR
         if not self.blowing.is_set():
             return Fault.NONE
         kind = f"{call.method} {call.resource} {call.watch}"
@@ -99,6 +105,7 @@ def setting(shared_setting: Setting) -> Iterator[Setting]:
     yield shared_setting
     shared_setting.storm.blowing.clear()
     shared_setting.storm.only_routes.clear()
+    shared_setting.storm.unreadable.clear()
     log = shared_setting.part.log.read_bytes()[began:].decode(errors="replace").splitlines()
     print("\n".join(line for line in log if "source is down" not in line))
 
@@ -197,16 +204,24 @@ def test_watches_that_break_or_fall_silent_delay_no_revert_and_are_begun_anew(se
 
 
 def test_a_release_that_is_deleted_takes_back_what_no_watch_has_shown(setting: Setting, scene: Scene) -> None:
-    """Somebody raised the candidate by hand and deleted the release while the routes' watch hung."""
+    """Somebody raised the candidate by hand and deleted the release while the routes' watch hung.
+
+    What the spec refers to, records and endpoints cannot be read: that holds no deletion up.
+    """
+    content = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "prompt", "namespace": scene.namespace}}
+    scene.sandbox.apply({**content, "data": {"system": "You are helpful."}})
+    unit = {"prompt": {"version": "1", "configMapRef": {"name": "prompt"}}}
     lane = Lane(scene, "unseen")
     lane.route("v1")
     lane.settle()
-    lane.release("v2", stages=[stage("some", 20, approvals=["owner"]), full()])
+    lane.release("v2", unit=unit, stages=[stage("some", 20, approvals=["owner"]), full()])
     waits = lane.wait("waiting at zero", lambda _: lane.condition("AwaitingApproval").get("status") == "True")
+    setting.storm.unreadable.set()
     setting.proxy.silence_watches("httproutes")
     edit_route(lane, share(600))
     delete(lane)
-    assert {fault for fault, _ in setting.proxy.fired} == {Fault.SWALLOWED}
+    assert {fault for fault, _ in setting.proxy.fired} == {Fault.SWALLOWED, Fault.SERVER_ERROR}
+    assert "configmaps" in {call.resource for _, call in setting.proxy.fired}
     states = route_states(scene.sandbox.audit_events(), scene.namespace, lane.name)
     revision = waits["candidate"]["revision"]
     assert [top(state, revision) for state in states[-2:]] == [600, 0]

@@ -113,6 +113,7 @@ def test_a_broken_dependency_is_visible():
     assert said(gen_progress(), refused)["RouteAccepted"] == ("False", "Refused")
     pending = as_progress(gen_progress(), acceptance=Acceptance.PENDING)
     assert said(gen_progress(), pending)["RouteAccepted"][0] == "Unknown"
+    assert said(gen_progress(), pending, refused)["RouteAccepted"] == ("False", "Refused")
 
 
 def test_while_the_facts_are_the_same_the_messages_are_too():

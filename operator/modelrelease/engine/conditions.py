@@ -111,9 +111,11 @@ def _progressing(progress: Progress) -> str:
 
 
 def _route_accepted(observed: Observed) -> Condition:
+    """Of several routes the one that was refused is told first: that mends itself least."""
     for view in observed.routes:
         if view.acceptance is Acceptance.REFUSED:
             return Condition("RouteAccepted", "False", "Refused", f"HTTPRoute {view.name}: {view.acceptance_message}")
+    for view in observed.routes:
         if view.acceptance is Acceptance.PENDING:
             return Condition("RouteAccepted", "Unknown", "Pending", f"HTTPRoute {view.name}: waiting for its gateway")
     if not observed.routes:
