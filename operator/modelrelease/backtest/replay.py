@@ -70,7 +70,8 @@ class Track:
     """One line of judgement: a gate over all traffic, or in one segment.
 
     `windows`: one row of K columns, `lanes` of them (one per segment) for each step of the grid. A value gate has
-    `samples` and their times instead. `covered`: the steps at which there was anything to judge.
+    `samples` and their times instead. `covered`: the steps at which there was anything to judge. `window_s`, `phi`:
+    stable's habit before each release, shape (R,); None: unknown in all.
     """
 
     gate: Gate
@@ -80,8 +81,16 @@ class Track:
     lanes: int = 1
     samples: Floats | None = None
     taken_s: Floats | None = None
+    window_s: Floats | None = None
+    phi: Floats | None = None
     notes: tuple[str, ...] = ()
     problem: str = ""
+
+    def habit(self, release: int) -> tuple[float, float | None]:
+        """Window length in seconds and φ (None: unknown) of one release."""
+        if self.window_s is None or self.phi is None or np.isnan(self.phi[release]):
+            return (0.0 if self.window_s is None else float(self.window_s[release])), None
+        return float(self.window_s[release]), float(self.phi[release])
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +172,7 @@ def replay(track: Track, timetable: Timetable, bars: Bars) -> Result:
                 float(times[stop]),
                 (stop - start + 1) * grid.step_s,
                 number if number >= 0 else None,
-                sentence(track, start, stop, bars) if tell else "",
+                sentence(track, start, stop, bars, release=start // timetable.release_steps) if tell else "",
             )
         )
     calm = track.covered & ~timetable.disturbed()
@@ -193,8 +202,8 @@ def releases(results: Sequence[Result], timetable: Timetable) -> Releases:
     return Releases(int(calm.sum()), int((calm & stopped).sum()))
 
 
-def sentence(track: Track, start: int, stop: int, bars: Bars) -> str:
-    """What the gate would have said about the test that began at step `start` and stopped at `stop`."""
+def sentence(track: Track, start: int, stop: int, bars: Bars, *, release: int) -> str:
+    """What the gate would have said about the test that began at step `start` and stopped at `stop`, in `release`."""
     machine = machine_of(track.gate)
     place = f" in {track.segment}" if track.segment else ""
     if isinstance(machine, ValueMachine):
@@ -203,7 +212,9 @@ def sentence(track: Track, start: int, stop: int, bars: Bars) -> str:
         return f"{track.gate.name}{place}: {machine.sentence(sample, Outcome.REVERT, bars)}"
     assert track.windows is not None
     columns = slice(start * track.lanes, (stop + 1) * track.lanes)
-    judged = state(track.gate, _columns(track.windows, np.arange(columns.start, columns.stop)[None, :]))
+    window_s, phi = track.habit(release)
+    chosen = _columns(track.windows, np.arange(columns.start, columns.stop)[None, :])
+    judged = state(track.gate, chosen, window_s=window_s, phi=phi)
     return f"{track.gate.name}{place}: {machine.sentence(judged, Outcome.REVERT, bars)}"
 
 
@@ -221,7 +232,7 @@ def _tests(track: Track, timetable: Timetable, threshold: float) -> tuple[Ints, 
     again from its start over four times as many windows: at most a third more work, and a test that stops soon does not
     cost a whole release.
     """
-    judge, count = _judge_of(track), timetable.grid.count
+    judge, count = _judge_of(track, timetable.release_steps), timetable.grid.count
     evidence = np.full(count, np.nan)
     first = timetable.starts()
     last = np.minimum(first + timetable.release_steps, count)
@@ -248,7 +259,7 @@ def _tests(track: Track, timetable: Timetable, threshold: float) -> tuple[Ints, 
     return pairs[:, 0], pairs[:, 1], evidence, cut
 
 
-def _judge_of(track: Track) -> Callable[[Ints, Ints], Floats]:
+def _judge_of(track: Track, release_steps: int) -> Callable[[Ints, Ints], Floats]:
     """Log E of tests that begin at some steps and take so many, shape (tests, longest); rest after each one's end."""
     lanes, gate = track.lanes, track.gate
 
@@ -260,7 +271,10 @@ def _judge_of(track: Track) -> Callable[[Ints, Ints], Floats]:
         windows = _columns(track.windows, np.where(inside, columns, 0)).where(inside)
         if track.windows.segment is not None:
             windows = replace(windows, segment=np.tile(np.arange(lanes), wide // lanes))
-        log_e = log_revert(gate, windows)
+        release = first // release_steps
+        window_s = 0.0 if track.window_s is None else track.window_s[release]
+        phi = None if track.phi is None else track.phi[release]
+        log_e = log_revert(gate, windows, window_s=window_s, phi=phi)
         return log_e.reshape(len(first), -1, lanes).max(axis=2)
 
     def by_samples(first: Ints, length: Ints) -> Floats:

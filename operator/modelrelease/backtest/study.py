@@ -12,6 +12,7 @@ import numpy as np
 from modelrelease.backtest.arms import BY_REQUEST, divided
 from modelrelease.backtest.counting import Rounds
 from modelrelease.backtest.history import History, bad_is_zero
+from modelrelease.backtest.past import habits
 from modelrelease.backtest.reading import Reading
 from modelrelease.backtest.replay import Incident, Releases, Result, Timetable, Track, releases, replay
 from modelrelease.backtest.twin import Windows
@@ -108,8 +109,15 @@ def _phase(
     share = _share_at(timetable, shares)
     bars = settings.bars(gates)
     tracks = [track for gate in gates for track in _tracks(history, gate, settings, share)]
+    tracks = [_knowing(track, timetable) for track in tracks]
     results = tuple(_replayed(track, timetable, bars) for track in tracks)
     return Phases(phase, timetable, bars, results, releases(results, timetable), tuple(part for _, part in shares))
+
+
+def _knowing(track: Track, timetable: Timetable) -> Track:
+    """The track with stable's habit before each release, as the operator would have found it."""
+    window_s, phi = habits(track, timetable)
+    return replace(track, window_s=window_s, phi=phi)
 
 
 def _replayed(track: Track, timetable: Timetable, bars: Bars) -> Result:
