@@ -3,10 +3,15 @@
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from click.testing import Result
+from typer.testing import CliRunner
 
+from modelrelease.cli.main import app
 from modelrelease.sandbox.errors import ApiError
 from modelrelease.sandbox.load import LoadThread
 from modelrelease.sandbox.process import Part
@@ -75,6 +80,12 @@ def candidate(scene: Scene) -> Json:
     return scene.wait("prepared", lambda s: s.get("state") == "Preparing" and bool(s.get("entry")))
 
 
+def typed(scene: Scene, user: str, *words: str) -> Result:
+    """What a user's command says; in this process, because starting a new one costs more than what it does."""
+    where = ["--namespace", scene.namespace, "--kubeconfig", str(scene.sandbox.kubeconfig(user))]
+    return CliRunner().invoke(app, [*words, *where])
+
+
 def _submit_when_allowed(scene: Scene, doc: Json) -> None:
     """Rights come into force a moment after they are written."""
     deadline = time.monotonic() + 10
@@ -106,7 +117,7 @@ def shares(scene: Scene, revision: str) -> list[int]:
 
 
 def test_nothing_enters_before_its_evidence_is_complete_and_then_it_goes_on_by_itself(
-    shared_operator: Part, scene: Scene, candidate: Json
+    shared_operator: Part, scene: Scene, candidate: Json, tmp_path: Path
 ) -> None:
     unit = candidate["candidate"]["digest"]
     holds(scene, "EntryEvidenceMissing", "there is no ReleaseEvidence for v2")
@@ -126,8 +137,17 @@ def test_nothing_enters_before_its_evidence_is_complete_and_then_it_goes_on_by_i
     submit(scene, evidence(scene, unit, references=None))
     holds(scene, "EntryEvidenceIncomplete", "the package lacks ModelCard")
     assert set(shares(scene, candidate["candidate"]["revision"])) == {0}
+    (tmp_path / "golden.yaml").write_text(yaml.safe_dump(evidence(scene, unit)))
+    submitting = ("evidence", "submit", "--release", "chat", "-f", str(tmp_path / "golden.yaml"))
+    checked = typed(scene, "carol", *submitting, "--dry-run").stdout
+    assert f"unit sha256:{unit[7:17]}" in checked
+    assert "group    language tr: accuracy 0.9167 (55 of 60)" in checked
+    assert "not kept (dry run)" in checked
+    stranger = typed(scene, "dave", *submitting)
+    assert (stranger.exit_code, '"dave"' in stranger.stderr) == (4, True)
+    assert "the package lacks ModelCard" in typed(scene, "carol", "evidence", "show", "chat").stdout
     with LoadThread(scene.load(60, 60)):
-        submit(scene, evidence(scene, unit))
+        assert "submitted" in typed(scene, "carol", *submitting).stdout
         scene.wait_state("Settled")
     assert scene.status()["stable"]["version"] == "v2"
     raised = next(record["body"] for record in scene.records() if record["kind"] == "Raised")
@@ -135,6 +155,9 @@ def test_nothing_enters_before_its_evidence_is_complete_and_then_it_goes_on_by_i
     assert said["accuracy"]["outcome"] == "Pass"
     assert said["package"]["outcome"] == "Pass"
     assert {each["producer"] for each in raised["entry"]["evidence"]} == {"carol"}
+    assert "stable v2" in typed(scene, "carol", "evidence", "list", "chat").stdout
+    bind(scene.sandbox, scene.namespace, "carol", "modelrelease-view")
+    assert "wrong" not in typed(scene, "carol", "explain", "chat", "--verify").stdout
 
 
 def test_a_small_group_that_is_served_badly_stops_a_release_that_is_better_on_average(

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from modelrelease import __version__
-from modelrelease.cli import audit, backtest, decide, digest, explain, plan, presets, sandbox, show
+from modelrelease.cli import audit, backtest, decide, digest, evidence, explain, plan, presets, sandbox, show
 
 app = typer.Typer(
     name="modelrelease",
@@ -27,6 +27,7 @@ plan.register(app)
 explain.register(app)
 backtest.register(app)
 presets.register(app)
+app.add_typer(evidence.app, name="evidence", help="Offline results of a unit: submit them, see what is missing.")
 app.add_typer(audit.app, name="audit", help="Records: export them, sign how far they go, check them offline.")
 app.add_typer(sandbox.app, name="sandbox", help="A real local cluster on loopback, without containers.")
 

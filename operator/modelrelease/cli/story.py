@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelrelease.api.convert import record_of
+from modelrelease.api.entry_record import entry_differences
 from modelrelease.cli.cluster import EXIT_NOT_FOUND, fail
 from modelrelease.domain.release import Fault
 from modelrelease.gates.curve import Curve, curves_of
@@ -58,6 +59,7 @@ def story_of(
     status = (release or {}).get("status") or {}
     ordered = sorted(records, key=lambda item: int(item["spec"]["sequence"]))
     judged = [item for item in ordered if item["spec"]["body"].get("workings")]
+    kept = [item for item in ordered if item["spec"]["body"].get("workings") or item["spec"]["body"].get("entry")]
     chosen = _chosen(ordered, judged, number, f"{namespace}/{name}")
     now = status.get("gates") or []
     if chosen is None and not now:
@@ -76,7 +78,7 @@ def story_of(
         now=tuple(item for item in now if number is None and _is(item, gate)),
         record=_only(explained, gate) if explained else None,
         narrowed=gate is not None,
-        checked=tuple(_checked(item) for item in judged) if verify and number is None else (),
+        checked=tuple(_checked(item) for item in kept) if verify and number is None else (),
     )
 
 
@@ -110,7 +112,8 @@ def _checked(item: Json) -> tuple[int, str, tuple[str, ...]]:
     spec, found = item["spec"], record_of(item)
     wrong = [found.message] if isinstance(found, Fault) else []
     try:
-        wrong += differences(spec["body"])
+        wrong += differences(spec["body"]) if spec["body"].get("workings") else []
+        wrong += entry_differences(spec["body"])
     except (ValueError, KeyError, TypeError) as error:
         wrong.append(f"its workings cannot be read: {error}")
     return int(spec["sequence"]), str(spec["kind"]), tuple(wrong)

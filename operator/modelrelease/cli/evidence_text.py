@@ -1,0 +1,95 @@
+"""How offline evidence is shown in a terminal: what is demanded, what there is, what each piece of it says."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from modelrelease.api.quantities import time_of
+from modelrelease.domain.canonical import short
+
+Json = Mapping[str, Any]
+
+
+def listed(release: Json, evidence: Sequence[Json], now: datetime) -> str:
+    """One line per piece of evidence."""
+    if not evidence:
+        return _nothing(release)
+    rows = [("NAME", "SUITE", "UNIT", "PRODUCER", "MEASURED", "COUNTS")]
+    for item in evidence:
+        spec = item["spec"]
+        suite = f"{spec['suite']['name']} {spec['suite']['version']}"
+        until = f"until {spec['expiresAt'][:16]}Z" if "expiresAt" in spec else "yes"
+        counts = "expired" if "expiresAt" in spec and time_of(spec["expiresAt"]) <= now else until
+        whose = _whose(release, spec["unitDigest"])
+        rows.append((item["metadata"]["name"], suite, whose, spec["producer"], f"{spec['producedAt'][:16]}Z", counts))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def shown(release: Json, evidence: Sequence[Json], now: datetime) -> str:
+    """The verdict on each entry demand, and the evidence of the units that are on their way or stable."""
+    entry = (release.get("status") or {}).get("entry") or []
+    lines = ["entry demands"] if entry else [_no_demands(release)]
+    for verdict in entry:
+        lines.append(f"  {verdict['outcome']:<9}  {verdict['sentence']}")
+    if not evidence:
+        return "\n".join([*lines, "", _nothing(release)])
+    for item in evidence:
+        spec = item["spec"]
+        lines += ["", f"{item['metadata']['name']}: {_whose(release, spec['unitDigest'])}, by {spec['producer']}"]
+        lines += [f"  {line}" for line in contents(spec)]
+    return "\n".join(lines)
+
+
+def contents(spec: Json) -> Iterator[str]:
+    """What a piece of evidence says, in lines."""
+    digest = f" ({short(spec['suite']['digest'])}…)" if spec["suite"].get("digest") else ""
+    yield f"suite    {spec['suite']['name']} {spec['suite'].get('version', '')}{digest}"
+    for metric in spec.get("metrics") or ():
+        yield f"metric   {metric['name']} {_figure(metric)}"
+    for group in spec.get("subgroups") or ():
+        figures = ", ".join(f"{metric['name']} {_figure(metric)}" for metric in group["metrics"])
+        yield f"group    {group['dimension']} {group['group']}: {figures}"
+    for section, word in (("scenarios", "scenario"), ("redTeam", "attack")):
+        for case in spec.get(section) or ():
+            yield f"{word:<8} {case['name']}: {case['passed']:,} of {case['total']:,}"
+    for each in spec.get("data") or ():
+        until = f", until {each['collectedUntil'][:10]}" if each.get("collectedUntil") else ""
+        yield f"data     {each['name']}{until}{', with lineage' if each.get('lineage') else ''}"
+    for each in spec.get("references") or ():
+        review = f", review by {each['reviewBy'][:10]}" if each.get("reviewBy") else ""
+        yield f"paper    {each['type']}: {each['uri']}{review}"
+    for each in spec.get("impact") or ():
+        said = f"should be {each['expected']}" if "expected" in each else f"should change by {each['change']}"
+        yield f"impact   {each['gate']} {said} {each.get('unit', '')}".rstrip()
+
+
+def _figure(metric: Json) -> str:
+    better = " (better lower)" if metric.get("better") == "Lower" else ""
+    if "count" in metric:
+        share = metric["count"] / metric["total"] if metric["total"] else float("nan")
+        return f"{share:.4g} ({metric['count']:,} of {metric['total']:,}){better}"
+    interval = metric.get("interval")
+    within = f" [{interval['lower']}, {interval['upper']}]" if interval else ""
+    return f"{metric['value']}{within}{better}"
+
+
+def _whose(release: Json, digest: str) -> str:
+    status = release.get("status") or {}
+    for role in ("stable", "candidate"):
+        unit = status.get(role) or {}
+        if unit.get("digest") == digest:
+            return f"{role} {unit['version']}"
+    return f"other ({short(digest)}…)"
+
+
+def _nothing(release: Json) -> str:
+    name = release["metadata"]["name"]
+    return f"there is no evidence for {name}: modelrelease evidence submit --release {name} -f RESULTS"
+
+
+def _no_demands(release: Json) -> str:
+    demanded = bool((release.get("spec") or {}).get("entry"))
+    return "no unit is on its way, so nothing is judged now" if demanded else "spec.entry demands nothing"
