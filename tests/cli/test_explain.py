@@ -86,6 +86,23 @@ def test_sentence_numbers_and_curve_are_shown_and_fit(columns: int, monkeypatch:
     assert "12:00:00" in said and any("\u2800" < char <= "\u28ff" for char in said), "there is a curve"
 
 
+def test_it_says_how_stable_s_bad_events_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = release()
+    known["status"]["habits"] = [
+        {"gate": "errors", "windowSeconds": 89, "phi": "4.25"},
+        {"gate": "absolute", "windowSeconds": 0, "phi": "1.02"},
+    ]
+    flat = " ".join(text(story(known), 80, monkeypatch).split())
+    assert (
+        "errors: before the release stable's bad events came together over up to 89 s, 4.25 times as noisy as "
+        "independent ones: arms are compared in windows of 89 s" in flat
+    )
+    assert "absolute: before the release stable's bad events kept to one scrape: each scrape is judged" in flat
+    only = story(known, gate="errors")
+    assert [item["gate"] for item in explain_text.as_data(only)["habits"]] == ["errors"]
+    assert explain_text.as_data(story(release()))["habits"] == []
+
+
 def test_the_data_holds_every_curve_with_its_thresholds() -> None:
     found = explain_text.as_data(story(release(), record()))
     assert json.loads(json.dumps(found)) == found

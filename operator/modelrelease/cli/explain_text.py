@@ -9,6 +9,7 @@ from typing import Any
 
 from modelrelease.cli import charts
 from modelrelease.cli.story import Explained, Json, Story
+from modelrelease.domain.habit import INDEPENDENT
 from modelrelease.gates.curve import Curve, Point
 from modelrelease.gates.words import count, number
 
@@ -25,6 +26,7 @@ def as_text(story: Story, chart: Path | None = None) -> str:
         lines += ["", "now"]
         for item in story.now:
             lines += _verdict(item, width)
+        lines += [f"  {line}" for item in story.habits for line in textwrap.wrap(_habit(item), width - 2)]
     if story.record is not None:
         lines += ["", *_record(story.record, width, brief=bool(story.now) and not story.narrowed)]
     else:
@@ -47,6 +49,7 @@ def as_data(story: Story) -> dict[str, Any]:
         "namespace": story.namespace,
         "stage": story.stage,
         "now": [dict(item) for item in story.now],
+        "habits": [dict(item) for item in story.habits],
         "record": _record_data(record) if record else None,
         "verified": [
             {"sequence": sequence, "kind": kind, "same": not differs, "differs": list(differs)}
@@ -75,6 +78,16 @@ def _record(record: Explained, width: int, *, brief: bool) -> Iterator[str]:
         )
         yield ""
         yield from charts.in_terminal(curve, width=width, passing=said.get("outcome") == "Pass")
+
+
+def _habit(item: Json) -> str:
+    """How stable's bad events came before the release, and what follows for the gate."""
+    phi, window_s = item.get("phi"), int(item["windowSeconds"])
+    noise = f", {number(float(phi))} times as noisy as independent ones" if phi and float(phi) > INDEPENDENT else ""
+    said = f"{item['gate']}: before the release stable's bad events"
+    if not window_s:
+        return f"{said} kept to one scrape{noise}: each scrape is judged"
+    return f"{said} came together over up to {window_s} s{noise}: arms are compared in windows of {window_s} s"
 
 
 def _verdict(item: Json, width: int) -> Iterator[str]:

@@ -34,7 +34,8 @@ class Explained:
 @dataclass(frozen=True, slots=True)
 class Story:
     """All that is shown of one release. `now` holds the status' verdicts of the chosen gates; `narrowed`: one gate was
-    asked for; `checked`: number and kind of each record that was judged again, and what is wrong with it."""
+    asked for; `checked`: number and kind of each record that was judged again, and what is wrong with it; `habits`: how
+    stable's bad events came before the first stage, by gate."""
 
     namespace: str
     name: str
@@ -42,6 +43,7 @@ class Story:
     now: tuple[Json, ...] = ()
     record: Explained | None = None
     narrowed: bool = False
+    habits: tuple[Json, ...] = ()
     checked: tuple[tuple[int, str, tuple[str, ...]], ...] = ()
 
 
@@ -78,6 +80,7 @@ def story_of(
         now=tuple(item for item in now if number is None and _is(item, gate)),
         record=_only(explained, gate) if explained else None,
         narrowed=gate is not None,
+        habits=tuple(item for item in status.get("habits") or () if number is None and gate in (None, item["gate"])),
         checked=tuple(_checked(item) for item in kept) if verify and number is None else (),
     )
 
