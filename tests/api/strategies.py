@@ -30,6 +30,7 @@ from modelrelease.domain.offline import Better, ReferenceType
 from modelrelease.domain.plan import AtMaxDuration, Limits, OnDrift, OnNoSafePath, Plan, Require, Stage, StageType
 from modelrelease.domain.record import Head
 from modelrelease.domain.release import Intent, PastOutcome, Progress, State, Stop, Watch
+from modelrelease.domain.train import Cron, Freeze, Schedule, Train, Weekday, Weekly
 from modelrelease.domain.unit import Backend, Part, PartName, Unit, UnitRef
 
 texts = st.text(st.characters(codec="utf-8"), max_size=40)
@@ -92,9 +93,14 @@ entry_gates = st.builds(
 entries = st.builds(
     Entry, some(entry_gates), some(st.sampled_from(ReferenceType)), maybe(seconds), maybe(seconds), st.booleans()
 )
+weeklies = st.builds(Weekly, texts, some(st.sampled_from(Weekday), 7), st.integers(0, 1439), st.integers(0, 1440))
+windows = st.one_of(weeklies, st.builds(Cron, texts, seconds, texts))
+trains = st.builds(
+    Train, some(st.builds(Schedule, some(windows), texts)), some(st.builds(Freeze, texts, texts, texts, texts, texts))
+)
 plans = st.builds(
     Plan, some(stages), some(gates), seconds, limits, st.sampled_from(OnDrift), st.sampled_from(OnNoSafePath),
-    entry=entries,
+    entry=entries, train=trains,
 )  # fmt: skip
 
 progresses = st.builds(

@@ -273,7 +273,7 @@ def another_unit_keeps_the_stage(patch: Patch) -> None:
 
 @mutant("S13")
 def any_edit_of_the_plan_is_only_tighter(patch: Patch) -> None:
-    patch.setattr(raising, "only_tighter", lambda new, old: True)
+    patch.setattr(raising, "only_tighter", lambda new, old, now: True)
 
 
 @mutant("L1")

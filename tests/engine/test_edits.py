@@ -12,6 +12,7 @@ from modelrelease.domain.traffic import Target
 from modelrelease.domain.verdict import Outcome
 from modelrelease.engine.raising import only_tighter
 from tests.engine.builders import (
+    NOW,
     PLAN,
     UNIT_A,
     UNIT_C,
@@ -74,7 +75,7 @@ def test_only_tighter_bounds_apply_in_place():
     ids=["looser", "one more gate", "another gate", "no gate", "watch", "stages"],
 )
 def test_anything_else_starts_over(plan):
-    assert not only_tighter(plan, PLAN)
+    assert not only_tighter(plan, PLAN, NOW)
     step = decide(gen_progress(stage=1), release=gen_release(plan=plan))
     assert (saved(step).state, saved(step).candidate, saved(step).stage) == (State.PREPARING, B, -1)
     assert lowered(step).target.exposure == ZERO

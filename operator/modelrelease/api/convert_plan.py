@@ -1,4 +1,4 @@
-"""`spec.strategy` and `spec.gates` to the effective plan, with every default filled in.
+"""`spec.strategy`, `spec.train` and `spec.gates` to the effective plan, with every default filled in.
 
 Defaults are here and not in the CRD, so that what a person left out stays visibly left out and a policy can fill it.
 """
@@ -12,6 +12,7 @@ from modelrelease.api.convert_entry import entry_of
 from modelrelease.api.convert_gates import Templates, gates_of
 from modelrelease.api.convert_stages import default_stages, order_faults, stage_faults, stages_of
 from modelrelease.api.convert_traffic import segments_of
+from modelrelease.api.convert_train import train_of
 from modelrelease.api.faults import faults_of
 from modelrelease.api.quantities import seconds_of
 from modelrelease.api.release_strategy import GateSpec, NoDataSpec, StrategySpec
@@ -32,6 +33,9 @@ def plan_of(spec: Mapping[str, Any], templates: Templates) -> Plan | tuple[Fault
     except ValidationError as error:
         return faults_of(error, "spec.traffic")
     faults: list[Fault] = []
+    train = train_of(spec.get("train"))
+    if isinstance(train, tuple):
+        faults += train
     strategy, gates = StrategySpec(), list[GateSpec]()
     try:
         strategy = StrategySpec.model_validate(spec.get("strategy") or {})
@@ -44,7 +48,7 @@ def plan_of(spec: Mapping[str, Any], templates: Templates) -> Plan | tuple[Fault
     entry = entry_of(spec.get("entry"), "spec.entry")
     if not isinstance(entry, Entry):
         faults += entry
-    if faults or not isinstance(entry, Entry):
+    if faults or not isinstance(entry, Entry) or isinstance(train, tuple):
         return tuple(faults)
     segments = segments_of(spec)
     stages = stages_of(strategy.stages or default_stages(segments), segments, gated=bool(gates))
@@ -60,6 +64,7 @@ def plan_of(spec: Mapping[str, Any], templates: Templates) -> Plan | tuple[Fault
         on_drift=traffic.on_drift,
         on_no_safe_path=traffic.on_no_safe_path,
         entry=entry,
+        train=train,
     )
 
 

@@ -10,6 +10,7 @@ from modelrelease.api.quantities import PERCENT_PATTERN
 from modelrelease.api.release_entry import EntrySpec
 from modelrelease.api.release_strategy import Gates, StrategySpec
 from modelrelease.api.release_traffic import TrafficSpec
+from modelrelease.api.release_train import TrainSpec
 from modelrelease.api.release_unit import UnitSpec
 from modelrelease.api.status_schema import ModelReleaseStatus
 from modelrelease.domain.tier import Tier, Touch
@@ -124,6 +125,11 @@ class ModelReleaseSpec(SpecModel):
     traffic: TrafficSpec = Field(description="Which traffic is steered.")
     strategy: StrategySpec | None = Field(
         None, description="How exposure rises. Left out: 1, 5, 20 and 100 percent, then a watch of 24h."
+    )
+    train: TrainSpec | None = Field(
+        None,
+        description="When exposure may rise: release windows and freezes, by time zone. They hold the start and each "
+        "raise, never a revert; modelrelease override lets an urgent fix go on. Left out: always.",
     )
     gates: Gates | None = Field(
         None,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from modelrelease.api.base import IMMUTABLE, Digest, Name, ReleaseRef, SpecModel, StatusModel, rule, rules
+from modelrelease.api.base import IMMUTABLE, Digest, Name, ReleaseRef, SpecModel, StatusModel, Time, rule, rules
 from modelrelease.api.faults import faults_of
 from modelrelease.api.quantities import time_of
 from modelrelease.domain.decision import Action, Decision
@@ -50,6 +50,22 @@ class ReleaseDecisionSpec(SpecModel):
                 field=".role",
             ),
             rule(
+                "self.action != 'Override' || (has(self.digest) && has(self.planDigest) && has(self.releaseRef.uid))",
+                "Override is about one unit of one plan: write digest, planDigest and releaseRef.uid as the "
+                "ModelRelease's status and metadata say (the modelrelease command fills them in)",
+                field=".planDigest",
+            ),
+            rule(
+                "(self.action == 'Override') == has(self.incident)",
+                "Override, and only Override, names the incident that it is for: write incident, such as INC-123",
+                field=".incident",
+            ),
+            rule(
+                "self.action != 'Override' || has(self.expiresAt)",
+                "Override counts until a time: write expiresAt, at most 72 hours from now",
+                field=".expiresAt",
+            ),
+            rule(
                 "self.reason.matches('[^ ]')",
                 "say why in at least one word: the reason is kept in the record",
                 field=".reason",
@@ -61,7 +77,8 @@ class ReleaseDecisionSpec(SpecModel):
     action: Action = Field(
         description="Pause: raise nothing until Resume; a revert still happens. Resume. Promote: skip the waiting of "
         "the running stage, never gates, samples or approvals. Abort: take the candidate back for good. Retry: start a "
-        "stopped unit again from the first stage. Approve or Reject: enter a stage, in a role."
+        "stopped unit again from the first stage. Approve or Reject: enter a stage, in a role. Override: raise outside "
+        "of release windows and in freezes, for an incident; never past gates or approvals."
     )
     author: Annotated[str, Field(min_length=1, max_length=1024)] = Field(
         description="Who decides: your user name as the API server knows it (kubectl auth whoami). Another name is "
@@ -76,16 +93,27 @@ class ReleaseDecisionSpec(SpecModel):
         "is not the unit in question the decision has no effect.",
     )
     plan_digest: Digest | None = Field(None, description="Digest of the plan that was shown. Required for Approve.")
-    stage: Name | None = Field(None, description="Name of the stage that is meant. Required for Approve.")
+    stage: Name | None = Field(
+        None,
+        description="Name of the stage that is meant. Required for Approve; narrows an Override to it.",
+    )
     role: Name | None = Field(
         None,
         description="Role in which you decide. Required for Approve and Reject; RBAC must allow you verb approve on "
         "modelreleases/<role>.",
     )
+    incident: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
+        None, description="The incident that an Override is for: a number or an address. Required for Override."
+    )
+    expires_at: Time | None = Field(
+        None,
+        description="Until when the decision counts. Required for Override, at most 72 hours after it was written: a "
+        "longer one has no effect.",
+    )
 
 
 class ReleaseDecision(StatusModel):
-    """A decision of a person about a release: pause, resume, promote, abort, retry, approve or reject. Immutable."""
+    """A decision of a person about a release: pause, resume, promote, abort, retry, approve, reject or override."""
 
     spec: ReleaseDecisionSpec = Field(description="Who decides what about which release, and why.")
 
@@ -96,10 +124,11 @@ def decision_of(obj: Mapping[str, Any]) -> Decision | Fault:
     try:
         spec = ReleaseDecisionSpec.model_validate(obj.get("spec"))
         created = time_of(metadata["creationTimestamp"])
+        expires = time_of(spec.expires_at) if spec.expires_at is not None else None
     except ValidationError as error:
         return _unreadable(metadata["name"], faults_of(error, "spec")[0].message)
     except (ValueError, KeyError, TypeError):
-        return _unreadable(metadata["name"], "metadata.creationTimestamp is no time")
+        return _unreadable(metadata["name"], "metadata.creationTimestamp or spec.expiresAt is no time")
     return Decision(
         uid=metadata["uid"],
         name=metadata["name"],
@@ -112,6 +141,8 @@ def decision_of(obj: Mapping[str, Any]) -> Decision | Fault:
         plan_digest=spec.plan_digest,
         stage=spec.stage,
         role=spec.role,
+        incident=spec.incident,
+        expires_at=expires,
     )
 
 

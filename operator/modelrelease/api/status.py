@@ -28,6 +28,7 @@ from modelrelease.domain.record import GENESIS, Head
 from modelrelease.domain.release import Intent, PastOutcome, Progress, State, Stop, Watch
 from modelrelease.domain.unit import Backend, UnitRef
 from modelrelease.domain.verdict import Verdict
+from modelrelease.engine.train import TrainView
 
 
 def status_from_progress(progress: Progress) -> dict[str, Any]:
@@ -76,6 +77,11 @@ def progress_from_status(status: object) -> Progress:
         return _progress(ModelReleaseStatus.model_validate(status))
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return Progress()
+
+
+def train_for_status(view: TrainView) -> dict[str, Any]:
+    """How the release train stands, in the form of `status.train`."""
+    return _present(open=view.open, changesAt=_time(view.changes_at), message=view.message)
 
 
 def gates_for_status(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ class Condition(StatusModel):
 
     type: Annotated[str, Field(min_length=1, max_length=316)] = Field(
         description="Ready, Reconciling, Stalled, RouteAccepted, EvidenceFresh, RevertCapacity, Drifted, "
-        "AwaitingApproval, EntryEvidence, WatchComplete or SpecSuperseded."
+        "AwaitingApproval, EntryEvidence, ReleaseWindowOpen, WatchComplete or SpecSuperseded."
     )
     status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
     reason: Annotated[str, Field(max_length=256)] = Field(description="Why, in one CamelCase word.")
@@ -74,6 +74,16 @@ class ShareStatus(StatusModel):
 
     segment: Word = Field(description="Name of the segment; * is the rest of the traffic.")
     percent: Annotated[str, Field(max_length=16)] = Field(description="Share in percent, such as 0.5.")
+
+
+class TrainStatus(StatusModel):
+    """How the release windows and freezes stand for the candidate on its way."""
+
+    open: bool = Field(description="Whether exposure may rise now.")
+    changes_at: Time | None = Field(
+        None, description="When that changes: the next opening, or the end of the window. Absent when it is not soon."
+    )
+    message: Word = Field(description="The same for people, such as: closed until 2026-11-23T08:00Z.")
 
 
 class IntentStatus(StatusModel):
@@ -200,6 +210,9 @@ class ModelReleaseStatus(StatusModel):
         None,
         description="The effective plan of the running rollout, with all defaults filled in.",
         json_schema_extra={"type": "object", PRESERVE_UNKNOWN: True},
+    )
+    train: TrainStatus | None = Field(
+        None, description="Whether the release train lets exposure rise now, while a candidate is on its way."
     )
     intent: IntentStatus | None = Field(None, description="A raise that was decided and is being carried out.")
     watch: WatchStatus | None = Field(None, description="The watch after 100 percent.")

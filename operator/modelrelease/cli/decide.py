@@ -5,11 +5,13 @@ written in another's name. Decisions other than Pause and Resume are bound to th
 """
 
 import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
-from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, on_cluster
+from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, fail, on_cluster
 
 Name = Annotated[str, typer.Argument(help="Name of the ModelRelease.", show_default=False)]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the record.", show_default=False)]
@@ -19,7 +21,7 @@ Role = Annotated[str, typer.Option(help="The role in which you decide.", show_de
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
-    for command in (pause, resume, promote, abort, retry, approve, reject):
+    for command in (pause, resume, promote, abort, retry, approve, reject, override):
         app.command()(command)
 
 
@@ -88,6 +90,32 @@ def reject(
     _decide("Reject", name, reason, namespace, kubeconfig, output, role=role)
 
 
+def override(
+    name: Name,
+    incident: Annotated[str, typer.Option(help="The incident that it is for: number or address.", show_default=False)],
+    reason: Reason,
+    valid_for: Annotated[str, typer.Option("--for", help="How long it counts, such as 4h; at most 72h.")] = "4h",
+    stage: Annotated[str | None, typer.Option(help="The only stage that it is for; default: all of them.")] = None,
+    namespace: Namespace = "",
+    kubeconfig: Kubeconfig = None,
+    output: Output = "text",
+) -> None:
+    """Let an urgent release go on outside its windows and in freezes. Gates, samples and approvals still count."""
+    from modelrelease.api.quantities import seconds_of
+
+    try:
+        lasts = timedelta(seconds=seconds_of(valid_for))
+    except ValueError as error:
+        fail(f"--for {error}", 2)
+    if not timedelta(0) < lasts <= timedelta(hours=72):
+        fail(f"--for {valid_for}: an override counts for at most 72h", 2)
+    if not incident.strip():
+        fail("--incident is empty: name the incident, such as INC-123", 2)
+    until = (datetime.now(UTC) + lasts).isoformat(timespec="seconds").replace("+00:00", "Z")
+    more = {"incident": incident, "expiresAt": until}
+    _decide("Override", name, reason, namespace, kubeconfig, output, stage=stage, more=more)
+
+
 def _decide(
     action: str,
     name: str,
@@ -98,6 +126,7 @@ def _decide(
     *,
     stage: str | None = None,
     role: str | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> None:
     from modelrelease.controller import kube as api
 
@@ -108,6 +137,7 @@ def _decide(
         body = decision(
             action, release, author=me["status"]["userInfo"]["username"], reason=reason, stage=stage, role=role
         )
+        body["spec"] |= more or {}
         return await kube.create(api.DECISIONS, namespace, body)
 
     written = on_cluster(kubeconfig, write)
@@ -136,6 +166,10 @@ def decision(
             del spec["stage"]
     if action in ("Approve", "Reject"):
         spec["role"] = role
+    if action == "Override":
+        spec["planDigest"] = release["status"].get("planDigest")
+        if stage is not None:
+            spec["stage"] = stage
     if action == "Approve":
         spec["planDigest"] = release["status"].get("planDigest")
         spec["stage"] = stage or _next_stage(release)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from modelrelease.api.status import entry_for_status, gates_for_status, status_from_progress
+from modelrelease.api.status import entry_for_status, gates_for_status, status_from_progress, train_for_status
 from modelrelease.controller import kube
 from modelrelease.controller.gather import Gathered
 from modelrelease.controller.kube import Kube
@@ -18,6 +18,7 @@ from modelrelease.engine.actions import Step
 from modelrelease.engine.case import Case
 from modelrelease.engine.conditions import Condition, conditions
 from modelrelease.engine.entry import shown_verdicts
+from modelrelease.engine.train import train_view
 
 REFRESH_S = 60.0
 
@@ -74,6 +75,9 @@ class StatusWriter:
         }
         if entry:
             status["entry"] = entry_for_status(entry)
+        train = train_view(progress, datetime.now(UTC))
+        if train:
+            status["train"] = train_for_status(train)
         if verdicts:
             status["gates"] = gates_for_status(verdicts)
         elif before.get("gates") and progress.state.value == before.get("state"):

@@ -1,4 +1,4 @@
-"""What people decide: pause, resume, promote, abort, retry, approve. Objects with an author that admission enforced."""
+"""What people decide: pause, resume, promote, abort, retry, approve, override; admission enforced who says it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,11 +16,15 @@ class Action(StrEnum):
     RETRY = "Retry"
     APPROVE = "Approve"
     REJECT = "Reject"
+    OVERRIDE = "Override"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One ReleaseDecision. `digest` and `plan_digest` None: whatever the release is at (Pause, Resume)."""
+    """One ReleaseDecision. `digest` and `plan_digest` None: whatever the release is at (Pause, Resume).
+
+    `incident` and `expires_at` belong to an Override: why the train is not waited for, and until when.
+    """
 
     uid: str
     name: str
@@ -33,6 +37,8 @@ class Decision:
     plan_digest: str | None = None
     stage: str | None = None
     role: str | None = None
+    incident: str | None = None
+    expires_at: datetime | None = None
 
     @property
     def order(self) -> tuple[datetime, str]:

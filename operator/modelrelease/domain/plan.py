@@ -11,6 +11,7 @@ from modelrelease.domain.entry import Entry
 from modelrelease.domain.exposure import Exposure
 from modelrelease.domain.gate import Gate
 from modelrelease.domain.tier import Governed
+from modelrelease.domain.train import Train
 
 
 class StageType(StrEnum):
@@ -96,6 +97,7 @@ class Plan:
     on_no_safe_path: OnNoSafePath = OnNoSafePath.CANDIDATE
     governed: Governed | None = None
     entry: Entry = field(default_factory=Entry)
+    train: Train = field(default_factory=Train)
 
     @property
     def digest(self) -> str:

@@ -18,6 +18,7 @@ from modelrelease.engine.actions import Hold
 from modelrelease.engine.case import Case, later
 from modelrelease.engine.entry import entry_is_met
 from modelrelease.engine.split import misfit
+from modelrelease.engine.train import within_train
 
 MISFIT = "SplitMismatch"
 
@@ -231,6 +232,7 @@ BEFORE_FIRST: tuple[Check, ...] = (
     route_is_accepted,
     source_answers,
     history_is_read,
+    within_train,
     approved,
 )
 """What the first stage needs, before any user sees the candidate."""
@@ -251,6 +253,7 @@ BETWEEN: tuple[Check, ...] = (
     proven_if_required,
     candidate_is_ready,
     stable_can_take_it_back,
+    within_train,
     approved,
 )
 """What every later stage needs."""
@@ -278,6 +281,7 @@ STILL: tuple[Check, ...] = (
     entry_is_met,
     candidate_is_ready,
     stable_can_take_it_back,
+    within_train,
 )
 """What must still be so when a raise that was decided is written again. Approvals and waiting are used up by then."""
 

@@ -168,6 +168,8 @@ def _from_holds(holds: Iterable[Hold]) -> Iterable[Condition]:
                 yield Condition("RevertCapacity", "False", "TooFewEndpoints", hold.message)
             case "RouteConflict":
                 yield Condition("RouteConflict", "True", hold.reason, hold.message)
+            case "OutsideWindow" | "Frozen":
+                yield Condition("ReleaseWindowOpen", "False", hold.reason, hold.message)
             case "Paused":
                 yield Condition("Paused", "True", hold.reason, hold.message)
 

@@ -50,7 +50,9 @@ from modelrelease.engine.entry import entry_body
 from modelrelease.engine.lowering import KEPT_OUTCOMES, nobody_to_take_it
 from modelrelease.engine.records import decision_body, exposure_body, judged_body, record, unit_body
 from modelrelease.engine.states import Trigger, transition
+from modelrelease.engine.train import train_body
 from modelrelease.governance.tightening import tightens as entry_tightens
+from modelrelease.governance.train import narrows
 
 RECOUNT_S = 300.0
 
@@ -69,7 +71,7 @@ def follow_spec(case: Case) -> Step | None:
     if wanted.digest == progress.candidate.digest and old is not None:
         if new == old:
             return None
-        if only_tighter(new, old):
+        if only_tighter(new, old, case.now):
             return _tighten(case, new)
         return _restart(case, wanted, new, "the plan changed by more than tighter bounds")
     if wanted.digest in progress.stopped:
@@ -146,10 +148,12 @@ def _counted_at_least(case: Case) -> float:
     return max(RECOUNT_S, counted_before(case))
 
 
-def only_tighter(new: Plan, old: Plan) -> bool:
-    """Whether `new` differs from `old` only by gate bounds and entry demands that demand at least as much (R7)."""
-    rest = replace(new, gates=old.gates, entry=old.entry)
+def only_tighter(new: Plan, old: Plan, now: datetime) -> bool:
+    """Whether `new` differs from `old` only by bounds and entry demands as strict and a train as narrow (R7)."""
+    rest = replace(new, gates=old.gates, entry=old.entry, train=old.train)
     if rest != old or len(new.gates) != len(old.gates) or not entry_tightens(new.entry, old.entry):
+        return False
+    if not narrows(new.train, old.train, now):
         return False
     return all(
         replace(theirs, rule=ours.rule) == ours and tightens(ours.rule, theirs.rule)
@@ -188,6 +192,7 @@ def _raise(case: Case) -> Step:
         **judged_body(case),
         entry=entry_body(case, progress.candidate, plan),
         decisions=decision_body(used),
+        **train_body(case),
     )
     name = record_name(case.release.name, chained.sequence)
     raising = replace(
@@ -330,7 +335,7 @@ def _restart(case: Case, wanted: UnitRef | None, plan: Plan, why: str) -> Step:
 
 
 def _tighten(case: Case, plan: Plan) -> Step:
-    message = "tighter gate bounds apply in place"
+    message = "tighter bounds apply in place"
     old = case.progress.plan
     chained = record(case, RecordKind.TIGHTENED, message, plan=plan.digest, previousPlan=old.digest if old else None)
     progress = replace(case.progress, plan=plan, head=chained.head)
