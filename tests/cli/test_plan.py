@@ -192,3 +192,24 @@ def test_a_cluster_that_does_not_answer_is_said(release: Path, tmp_path: Path) -
     result = plan("-f", release, "--kubeconfig", kubeconfig)
     assert result.exit_code == 1
     assert "is the cluster up, and is it the one that KUBECONFIG or --kubeconfig means?" in result.output
+
+
+def test_it_says_when_the_first_raise_can_be(release: Path) -> None:
+    def with_train(text: str) -> None:
+        release.write_text(RELEASE + f"  train: {text}\n")
+
+    with_train('{windows: [{from: "00:00"}]}')
+    assert "train: open now" in plan("-f", release, *GIVEN).output
+    assert data("-f", release, *GIVEN)["train"]["open"] is True
+    with_train('{freezes: [{from: "2020-01-01T00:00:00Z", until: "2999-01-01T00:00:00Z", reason: elections}]}')
+    text = " ".join(plan("-f", release, *GIVEN).output.split())
+    assert "train: a freeze of spec.train (elections): no window opens within 400 days" in text
+    with_train('{freezes: [{from: "2020-01-01T00:00:00Z", until: "2030-01-01T00:00:00Z", reason: elections}]}')
+    found = data("-f", release, *GIVEN)["train"]
+    assert (found["open"], found["reason"]) == (False, "Frozen")
+    assert data("-f", release, *GIVEN)["warnings"], "the rest is said as before"
+    release.write_text(RELEASE)
+    assert data("-f", release, *GIVEN)["train"] is None
+    with_train('{windows: [{cron: "0 9 30 2 *", duration: 1h}]}')
+    wrong = plan("-f", release, *GIVEN)
+    assert wrong.exit_code == 1 and "spec.train.windows[0]" in wrong.output

@@ -25,7 +25,7 @@ ZoneName = Annotated[
 
 TimeOfDay = Annotated[
     str,
-    Field(max_length=5),
+    Field(max_length=16),
     Matches("^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", 'write a time of day in quotes, such as "09:00" or "17:30"'),
 ]
 """A time that the clock on the wall shows."""

@@ -3,7 +3,8 @@
 import math
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from modelrelease.api.quantities import time_text
 from modelrelease.cli.measure import Basis
 from modelrelease.domain.exposure import REST
 from modelrelease.domain.gate import Cost, Mean, Value
@@ -20,6 +22,7 @@ from modelrelease.gates.regressions import Worse
 from modelrelease.gates.shortfalls import about, shortfalls, unknowns, verdict
 from modelrelease.gates.traffic import ALL, GateTraffic
 from modelrelease.gates.words import count, number, percent
+from modelrelease.governance.train import closed, closes, words
 
 HEADS = {Worse.TWICE: "2x worse", Worse.FIVE_TIMES: "5x worse", Worse.HALF: "half fail"}
 
@@ -32,13 +35,14 @@ NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that is shown. `window` is None where nothing was asked."""
+    """All that is shown. `window` is None where nothing was asked; `now` is when the train is looked at."""
 
     name: str
     namespace: str
     forecast: Forecast
     basis: Basis
     window: str | None
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 def as_text(view: View) -> str:
@@ -74,6 +78,7 @@ def as_data(view: View) -> dict[str, Any]:
         "comparedEverySeconds": measured.window_s,
         "requestsPerSecond": {name or "all": rate for name, rate in measured.requests.items()},
         "gates": [_gate_data(traffic) for traffic in measured.gates],
+        "train": _train_data(view),
         "stages": [_stage_data(stage) for stage in view.forecast.stages],
         "warnings": [{"field": short.field, "message": short.message} for short in shortfalls(view.forecast)],
         "unknown": list(unknowns(view.forecast)),
@@ -97,8 +102,34 @@ def _head(view: View) -> Iterator[str]:
         ]
         split = f" ({', '.join(parts)})" if len(parts) > 1 else ""
         yield f"traffic: {number(measured.total)} requests/s{split} {source}"
+    if not view.basis.plan.train.unlimited:
+        yield _train(view)
     for traffic in measured.gates:
         yield f"gate {traffic.gate.name}: {_said(traffic)}"
+
+
+def _train(view: View) -> str:
+    """When the first raise can be, as far as the release train says."""
+    train = view.basis.plan.train
+    shut = closed(train, view.now)
+    if shut is not None:
+        return f"train: {shut.message}; the first raise is not before that"
+    end = closes(train, view.now)
+    return f"train: open now, until {words(train, end)}" if end else "train: open now"
+
+
+def _train_data(view: View) -> dict[str, Any] | None:
+    train = view.basis.plan.train
+    if train.unlimited:
+        return None
+    shut = closed(train, view.now)
+    first, end = (shut.opens_at, None) if shut else (view.now, closes(train, view.now))
+    return {
+        "open": shut is None,
+        "reason": shut.reason if shut else None,
+        "firstRaiseFrom": time_text(first) if first else None,
+        "closesAt": time_text(end) if end else None,
+    }
 
 
 def _window_s(view: View) -> float:
