@@ -9,7 +9,7 @@ from modelrelease.domain.release import Observed, Progress, State
 from modelrelease.domain.traffic import Target
 from modelrelease.domain.unit import UnitRef
 from modelrelease.domain.verdict import Outcome
-from modelrelease.engine import checks, first_contact, intents, raising, records, upkeep
+from modelrelease.engine import checks, first_contact, intents, raising, records, train, upkeep
 from modelrelease.engine.actions import (
     Action,
     Hold,
@@ -323,6 +323,21 @@ def a_new_process_writes_what_it_finds(patch: Patch) -> None:
         return replace(step, actions=(Save(step.progress),)) if new else step
 
     on_step(patch, greet)
+
+
+@mutant("R6", 10)
+def the_release_train_is_not_waited_for(patch: Patch) -> None:
+    without(patch, checks.within_train)
+
+
+@mutant("R6", 30)
+def an_override_never_expires(patch: Patch) -> None:
+    patch.setattr(train, "_in_time", lambda decision, now: True)
+
+
+@mutant("R6", 90)
+def an_override_is_recorded_nowhere(patch: Patch) -> None:
+    patch.setattr(raising, "train_body", lambda case: {})
 
 
 @mutant("R17")

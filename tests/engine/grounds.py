@@ -17,6 +17,7 @@ from tests.engine.builders import NOW
 from tests.engine.log import Decided, Looked
 from tests.engine.rises import stayed
 from tests.engine.seen import Found, Seen
+from tests.engine.timetable import respected
 
 WRONG, WRONG_AFTER = 0.3, 400.0
 """A share that is so far from what the route says, after so many requests, is no noise (the world has none)."""
@@ -92,6 +93,7 @@ def _raise(seen: Seen, entry: Decided, record: Record) -> Found:
         return
     stage = next(stage for stage in plan.stages if stage.name == record.body["stage"])
     yield from _allowed(observed)
+    yield from respected(observed, plan, record, entry.at)
     yield from _endpoints(progress, observed.ready)
     yield from _ignorance(observed, progress.exposure, entry.at, plan, stage, first=progress.stage < 0)
     said = [(verdict["gate"], verdict["outcome"]) for verdict in record.body["verdicts"]]  # type: ignore[attr-defined]

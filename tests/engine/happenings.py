@@ -16,6 +16,7 @@ from tests.engine import scenarios
 from tests.engine.builders import gen_gate
 from tests.engine.log import Content
 from tests.engine.scenarios import NEVER, UNITS, Event
+from tests.engine.timetable import with_freeze
 
 if TYPE_CHECKING:
     from tests.engine.world import World
@@ -127,7 +128,8 @@ def loosen(world: "World") -> bool:
 def _bounds(world: "World", maximum: str) -> bool:
     plan = world.store.object.spec.plan
     first, *rest = plan.gates
-    world.store.edit(plan=replace(plan, gates=(gen_gate(maximum=maximum, scope=first.scope), *rest)))
+    edited = replace(plan, gates=(gen_gate(maximum=maximum, scope=first.scope), *rest))
+    world.store.edit(plan=with_freeze(world, edited) if maximum == "0.02" else edited)
     return True
 
 

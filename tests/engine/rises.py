@@ -12,6 +12,7 @@ from modelrelease.engine.actions import Intention
 from tests.engine.builders import NAME, UID
 from tests.engine.log import Content, RouteWrite
 from tests.engine.seen import SAFE_REVISION, Found, Position, Seen, intended, time_of
+from tests.engine.timetable import is_tighter
 
 SLACK_S = 6.0
 NOTHING_SERVED = Content(((REST, ()),))
@@ -119,7 +120,9 @@ def _in_turn(seen: Seen, revision: str, index: int, record: Record, plan: Plan) 
 
 def _as_strict(new: Plan, old: Plan) -> bool:
     """Whether a plan is another one with bounds that are lower, if anything (those of the world are upper bounds)."""
-    if replace(new, gates=()) != replace(old, gates=()) or len(new.gates) != len(old.gates):
+    if replace(new, gates=(), train=old.train) != replace(old, gates=()) or len(new.gates) != len(old.gates):
+        return False
+    if not is_tighter(new.train, old.train):
         return False
     return all(_bound(ours) <= _bound(theirs) for ours, theirs in zip(new.gates, old.gates, strict=True))
 

@@ -13,6 +13,7 @@ from modelrelease.domain.plan import AtMaxDuration, Limits, OnDrift, OnNoSafePat
 from modelrelease.domain.unit import Unit
 from tests.engine.builders import SAFE, UNIT_A, UNIT_B, UNIT_C, gen_gate, gen_plan, gen_stage, gen_traffic, gen_unit
 from tests.engine.store import Spec
+from tests.engine.timetable import timetable
 
 ACTIVE_S = 420.0
 TICK_S = 6.0
@@ -115,7 +116,7 @@ def scenario(seed: int) -> Scenario:
     rng = Random(seed)
     quiet = seed % 6 == 0
     adopted = rng.random() < 0.8
-    plan = draw_plan(rng)
+    plan = timetable(seed, draw_plan(rng), quiet=quiet)
     traffic = gen_traffic(
         owned=not adopted,
         safe_backend=SAFE if rng.random() < 0.5 else None,

@@ -40,6 +40,7 @@ class Range:
     kinds: set[RecordKind] = field(default_factory=set)
     states: set[State] = field(default_factory=set)
     holds: set[str] = field(default_factory=set)
+    overridden: int = 0
 
     def add(self, seed: int) -> None:
         """Run one history; one that raises is a failure like any other."""
@@ -56,6 +57,7 @@ class Range:
             match entry:
                 case RecordWrite(record=record):
                     self.kinds.add(record.kind)
+                    self.overridden += "override" in record.body
                 case Decided(step=step):
                     self.states.add(step.progress.state)
                     self.holds |= {hold.reason for hold in step.holds}
@@ -82,6 +84,10 @@ def test_faults_had_the_effects_that_they_are_there_for(histories):
     """A write that failed, a conflict, a writer who had lost the Lease, a process that went on after it."""
     effects = {"failed: Conflict route", "failed: Conflict status", "fenced", "a past leader went on, and it was done"}
     assert effects - histories.fired == set()
+
+
+def test_people_overrode_the_release_train(histories):
+    assert histories.overridden
 
 
 def test_every_kind_of_record_was_written_and_every_state_entered(histories):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 from modelrelease.domain.decision import Action, Decision
 from modelrelease.domain.exposure import REST
@@ -28,6 +29,7 @@ from tests.engine.scenarios import ACTIVE_S, NEVER, TICK_S, UNITS, Event, Scenar
 from tests.engine.seen import intended
 from tests.engine.sight import broken
 from tests.engine.store import ApiError, Route, Store
+from tests.engine.timetable import override
 
 CALM_S, CALM_ON_THE_WAY_S = 150.0, 900.0
 """How long nothing at all must be written in the end. A small share takes long to show enough, and to count anew."""
@@ -167,6 +169,7 @@ class World:
                     self.store.accept(name)
         self.marks[self.store.now] = dict(self.counts)
         self.approve()
+        override(self)
 
     def _put_off(self, event: Event, moment: float) -> None:
         later = moment + self.rng.uniform(0.1, LATER_S)
@@ -251,7 +254,7 @@ class World:
 
     # ---- people
 
-    def say(self, action: Action, **bound: str | None) -> None:
+    def say(self, action: Action, **bound: Any) -> None:
         """A person makes a decision for this release."""
         self.numbers += 1
         name = f"{action.value.lower()}-{self.numbers}"
