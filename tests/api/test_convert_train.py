@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from modelrelease.api.convert import plan_of
+from modelrelease.api.convert_policy import PolicyObject, policy_object, policy_of
 from modelrelease.api.convert_train import train_of
 from modelrelease.domain.plan import Plan
+from modelrelease.domain.policy import Policy
+from modelrelease.domain.tier import Tier
 from modelrelease.domain.train import EVERY_DAY, Cron, Freeze, Schedule, Train, Weekday, Weekly
 from tests.builders import TEMPLATES, model_release
 
@@ -81,3 +84,18 @@ def test_a_tier_calls_it_by_its_own_name() -> None:
     assert train.freezes[0].origin == "ReleasePolicy standard, tier High"
     (fault,) = train_of({"windows": [{}]}, "spec.tiers.high.train")  # type: ignore[misc]
     assert fault.message.startswith("spec.tiers.high.train.windows[0]: ")
+
+
+def test_a_policy_asks_for_a_train_per_tier() -> None:
+    def tier_high(train: dict[str, Any]) -> Any:
+        tiers = {"high": {"train": train}}
+        read = policy_object({"metadata": {"name": "standard"}, "spec": {"tiers": tiers}})
+        assert isinstance(read, PolicyObject), read
+        return policy_of(read, {})
+
+    policy = tier_high({"windows": [OFFICE]})
+    assert isinstance(policy, Policy)
+    assert policy.of(Tier.HIGH).train.schedules[0].origin == "ReleasePolicy standard, tier High"
+    assert policy.of(Tier.LOW).train == Train()
+    (fault,) = tier_high({"windows": [{"timeZone": "Mars/Base", "from": "09:00"}]})
+    assert fault.message.startswith("ReleasePolicy standard: spec.tiers.high.train.windows[0]: there is no time zone")

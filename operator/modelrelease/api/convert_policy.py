@@ -15,6 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from modelrelease.api.convert_gates import Templates, gates_of
+from modelrelease.api.convert_train import train_of
 from modelrelease.api.faults import faults_of
 from modelrelease.api.quantities import permille_of, seconds_of
 from modelrelease.api.releasepolicy import (
@@ -32,6 +33,7 @@ from modelrelease.domain.exposure import REST
 from modelrelease.domain.policy import Demands, Floors, Policy, TierStage
 from modelrelease.domain.release import Fault
 from modelrelease.domain.tier import Tier, Touch
+from modelrelease.domain.train import Train
 from modelrelease.domain.unit import PartName
 
 BUILT_IN = "built-in"
@@ -93,7 +95,7 @@ def policy_of(read: PolicyObject, templates: Templates) -> Policy | tuple[Fault,
     demands: list[Demands] = []
     faults: list[Fault] = []
     for tier, spec in tiers.items():
-        found = _demands(tier, spec or TierSpec.model_validate({}), templates)
+        found = _demands(read.name, tier, spec or TierSpec.model_validate({}), templates)
         if isinstance(found, Demands):
             demands.append(found)
         else:
@@ -111,9 +113,13 @@ def policy_of(read: PolicyObject, templates: Templates) -> Policy | tuple[Fault,
     )
 
 
-def _demands(tier: Tier, spec: TierSpec, templates: Templates) -> Demands | list[Fault]:
-    gates, faults = gates_of(spec.gates or [], templates)
-    if faults:
+def _demands(name: str, tier: Tier, spec: TierSpec, templates: Templates) -> Demands | list[Fault]:
+    gates, gate_faults = gates_of(spec.gates or [], templates)
+    faults = [*gate_faults]
+    train = _train(name, tier, spec)
+    if isinstance(train, tuple):
+        faults += train
+    if faults or isinstance(train, tuple):
         return faults
     no_data = spec.no_data or NoDataLimits.model_validate({})
     return Demands(
@@ -126,7 +132,14 @@ def _demands(tier: Tier, spec: TierSpec, templates: Templates) -> Demands | list
         broken_s=_seconds(no_data.broken),
         alpha_permille=_permille(spec.alpha),
         beta_permille=_permille(spec.beta),
+        train=train,
     )
+
+
+def _train(name: str, tier: Tier, spec: TierSpec) -> Train | tuple[Fault, ...]:
+    section = spec.train.model_dump(by_alias=True, exclude_none=True) if spec.train else None
+    path = f"ReleasePolicy {name}: spec.tiers.{tier.value.lower()}.train"
+    return train_of(section, path, f"ReleasePolicy {name}, tier {tier.value}")
 
 
 def _stage(spec: TierStageSpec) -> TierStage:

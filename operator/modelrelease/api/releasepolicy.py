@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 
 from modelrelease.api.base import Duration, Matches, Name, SpecModel, StatusModel, atomic, map_by, rule, rules, unique
 from modelrelease.api.release_strategy import ALL_PERCENTS, WHOLE_PATH, Exposures, GateSpec, Roles
+from modelrelease.api.release_train import TrainSpec
 from modelrelease.domain.gate import Kind
 from modelrelease.domain.plan import Require
 from modelrelease.domain.tier import Enforcement, Tier
@@ -169,6 +170,11 @@ class TierSpec(SpecModel):
     )
     beta: Probability | None = Field(
         None, description='The chance of a false pass per gate that gates are judged with. Default "0.05".'
+    )
+    train: TrainSpec | None = Field(
+        None,
+        description="Release windows and freezes. Exposure rises only while these, those of the lower tiers and the "
+        "release's own are open.",
     )
 
 

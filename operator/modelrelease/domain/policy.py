@@ -1,10 +1,11 @@
 """What a ReleasePolicy says: which tier a change is in, and what a tier asks for. Values only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from modelrelease.domain.gate import Gate, Kind
 from modelrelease.domain.plan import Require
 from modelrelease.domain.tier import Enforcement, Tier, Touch
+from modelrelease.domain.train import Train
 from modelrelease.domain.unit import PartName
 
 
@@ -53,6 +54,7 @@ class Demands:
     broken_s: int | None = None
     alpha_permille: int | None = None
     beta_permille: int | None = None
+    train: Train = field(default_factory=Train)
 
 
 @dataclass(frozen=True, slots=True)
