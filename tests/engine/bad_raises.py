@@ -325,17 +325,17 @@ def a_new_process_writes_what_it_finds(patch: Patch) -> None:
     on_step(patch, greet)
 
 
-@mutant("R6", 10)
+@mutant("R6")
 def the_release_train_is_not_waited_for(patch: Patch) -> None:
     without(patch, checks.within_train)
 
 
-@mutant("R6", 30)
+@mutant("R6")
 def an_override_never_expires(patch: Patch) -> None:
     patch.setattr(train, "_in_time", lambda decision, now: True)
 
 
-@mutant("R6", 90)
+@mutant("R6")
 def an_override_is_recorded_nowhere(patch: Patch) -> None:
     patch.setattr(raising, "train_body", lambda case: {})
 
