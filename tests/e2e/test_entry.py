@@ -52,6 +52,7 @@ def evidence(scene: Scene, unit: str, *, english: int = 98, turkish: int = 55, *
             for name, (good, total) in groups.items()
         ],
         "references": [{"type": "ModelCard", "uri": "https://cards.example/2"}],
+        "impact": [{"gate": "errors-absolute", "expected": "0.01"}],
     }
     merged = {name: value for name, value in {**content, **spec}.items() if value is not None}
     return {
@@ -155,6 +156,8 @@ def test_nothing_enters_before_its_evidence_is_complete_and_then_it_goes_on_by_i
     assert said["accuracy"]["outcome"] == "Pass"
     assert said["package"]["outcome"] == "Pass"
     assert {each["producer"] for each in raised["entry"]["evidence"]} == {"carol"}
+    completed = next(record["body"] for record in scene.records() if record["kind"] == "Completed")
+    assert completed["impact"][0].startswith("errors-absolute: 0.01 was expected, 0 on the candidate")
     assert "stable v2" in typed(scene, "carol", "evidence", "list", "chat").stdout
     bind(scene.sandbox, scene.namespace, "carol", "modelrelease-view")
     assert "wrong" not in typed(scene, "carol", "explain", "chat", "--verify").stdout

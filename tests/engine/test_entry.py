@@ -10,7 +10,7 @@ import pytest
 from modelrelease.api.entry_record import entry_differences, judged_again
 from modelrelease.domain.decision import Action
 from modelrelease.domain.entry import Entry, EntryGate, EntryOutcome, SubgroupRule
-from modelrelease.domain.offline import Measurement, OfflineEvidence, Reference, ReferenceType, Subgroup, Suite
+from modelrelease.domain.offline import Impact, Measurement, OfflineEvidence, Reference, ReferenceType, Subgroup, Suite
 from modelrelease.domain.record import Record, RecordKind
 from modelrelease.domain.release import State
 from modelrelease.domain.unit import Backend, Part, PartName, Unit, unit_ref
@@ -231,3 +231,17 @@ def test_anybody_can_judge_again_from_the_record_alone():
     (difference,) = entry_differences(body)
     assert difference.startswith("entry accuracy: the record says Pass")
     assert "judging again gives Fail" in difference
+
+
+def test_what_was_projected_stands_in_the_record_of_the_end_beside_what_was_observed():
+    projected = evidence(impact=(Impact("errors", expected="0.01"),))
+    numbers = (("n_c", 100.0), ("y_c", 2.0), ("n_s", 100.0), ("y_s", 1.0))
+    verdict = gen_verdict(numbers=numbers)
+    for stage, kind in ((0, RecordKind.RAISED), (3, RecordKind.COMPLETED)):
+        progress = gen_progress(State.OBSERVING, stage=stage, plan=DEMANDING)
+        step = decide(progress, release=gen_release(plan=DEMANDING), offline=(projected, STABLES), verdicts=(verdict,))
+        (record,) = records(step)
+        assert record.kind is kind
+        assert record.body["impact"] == [
+            "errors: 0.01 was expected, 0.02 on the candidate against 0.01 on stable: 0.01 more than expected"
+        ]

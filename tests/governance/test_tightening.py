@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from modelrelease.domain.entry import Entry, EntryGate, EntryOutcome, SubgroupRule
 from modelrelease.domain.offline import Better, Dataset, Reference, ReferenceType, Subgroup
-from modelrelease.governance.tightening import combined, looser, tightens
+from modelrelease.governance.tightening import combined, contradictions, looser, omissions, tightens
 from tests.governance.offline import NOW, STABLE, counts, gate, gen_evidence, judge
 
 decimals = st.none() | st.integers(0, 20).map(lambda twentieth: f"{twentieth / 20}")
@@ -71,17 +71,27 @@ def test_an_entry_is_no_looser_than_itself_or_than_nothing(entry: Entry) -> None
     assert combined(entry, Entry()) == entry
 
 
+@given(entries, entries)
+def test_what_the_combination_adds_is_what_was_not_said(tier: Entry, own: Entry) -> None:
+    """Where a release says nothing looser, the combination is what it says and what it left out."""
+    both = combined(tier, own)
+    if next(contradictions(own, tier), None) is None:
+        assert next(contradictions(own, both), None) is None
+
+
 def test_looseness_is_told_with_field_and_mend() -> None:
     rule = SubgroupRule("language", ("en", "tr"), minimum="0.85", min_samples=100)
     tier = Entry((gate(minimum="0.9", subgroups=(rule,)),), (ReferenceType.MODEL_CARD,), max_age_s=3600)
     own = Entry((gate(minimum="0.8", better=Better.LOWER, subgroups=(SubgroupRule("language", ("en",)),)),))
-    assert list(looser(own, tier)) == [
+    assert list(contradictions(own, tier)) == [
         "gates (quality).better: Higher is demanded; write that",
         "gates (quality).min: 0.8 is looser than is demanded; write 0.9 or more",
+    ]
+    assert list(omissions(own, tier)) == [
         "gates (quality).subgroups (language).groups: tr must be in it; add it",
-        "gates (quality).subgroups (language).min: it is not there; write 0.85 or more",
-        "gates (quality).subgroups (language).minSamples: it is not there; write 100 or more",
+        "gates (quality).subgroups (language).min: it is not there; write 0.85",
+        "gates (quality).subgroups (language).minSamples: it is not there; write 100",
         "package: ModelCard must be in it; add it",
-        "maxAge: it is not there; write 3600 s or less",
+        "maxAge: it is not there; write 3600",
     ]
     assert next(iter(looser(Entry(), tier))) == "gates: gate quality is missing; add it"

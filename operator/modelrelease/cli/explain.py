@@ -4,6 +4,7 @@ The present comes from the release's status, the past from the workings that its
 so that what is shown is what anybody gets from the record alone.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,6 +45,7 @@ def explain(
 ) -> None:
     """Show why a release's gates say what they say: sentence, numbers, and the evidence over time."""
     from modelrelease.cli import charts, explain_text
+    from modelrelease.cli.impact import impact_now
     from modelrelease.cli.story import story_of
     from modelrelease.controller import kube as api
     from modelrelease.controller.kube import Denied
@@ -53,18 +55,22 @@ def explain(
     if chart is not None:
         charts.check(chart)
 
-    async def read(kube: Any) -> tuple[Any, list[Any]]:
+    async def read(kube: Any) -> tuple[Any, list[Any], list[Any]]:
         try:
             release = await kube.find(api.RELEASES, namespace, name)
-            return release, await kube.list(api.RECORDS, namespace, labelSelector=f"modelrelease.dev/release={name}")
+            records = await kube.list(api.RECORDS, namespace, labelSelector=f"modelrelease.dev/release={name}")
+            evidence = await kube.list(api.EVIDENCES, namespace)
         except Denied as error:
             fail(f"{error.message}; {MAY_READ.format(namespace)}", EXIT_DENIED)
+        return release, records, [item for item in evidence if item["spec"]["releaseRef"]["name"] == name]
 
-    release, records = on_cluster(kubeconfig, read)
+    release, records, evidence = on_cluster(kubeconfig, read)
     if release is None and not records:
         known = f"kubectl get modelreleases -n {namespace} lists those that there are"
         fail(f"there is no ModelRelease {name} in namespace {namespace}: {known}", EXIT_NOT_FOUND)
     story = story_of(release, records, name=name, namespace=namespace, gate=gate, number=record, verify=verify)
+    if release is not None and gate is None:
+        story = replace(story, impact=impact_now(release, evidence))
     if chart is not None:
         curves = story.record.curves if story.record else ()
         if not any(curve.points for curve in curves):

@@ -3,7 +3,7 @@
 import math
 import shutil
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ def as_text(story: Story, chart: Path | None = None) -> str:
         for item in story.now:
             lines += _verdict(item, width)
         lines += [f"  {line}" for item in story.habits for line in textwrap.wrap(_habit(item), width - 2)]
+    lines += _impact(story.impact, width)
     if story.record is not None:
         lines += ["", *_record(story.record, width, brief=bool(story.now) and not story.narrowed)]
     else:
@@ -50,6 +51,7 @@ def as_data(story: Story) -> dict[str, Any]:
         "stage": story.stage,
         "now": [dict(item) for item in story.now],
         "habits": [dict(item) for item in story.habits],
+        "impact": list(story.impact),
         "record": _record_data(record) if record else None,
         "verified": [
             {"sequence": sequence, "kind": kind, "same": not differs, "differs": list(differs)}
@@ -66,6 +68,7 @@ def _record(record: Explained, width: int, *, brief: bool) -> Iterator[str]:
     )
     for said in record.verdicts:
         yield from _verdict({**said, **({"numbers": {}} if brief else {})}, width)
+    yield from _impact(body.get("impact") or () if not brief else (), width)
     if not record.differs:
         yield "recomputed from the record: the same"
     else:
@@ -88,6 +91,14 @@ def _habit(item: Json) -> str:
     if not window_s:
         return f"{said} kept to one scrape{noise}: each scrape is judged"
     return f"{said} came together over up to {window_s} s{noise}: arms are compared in windows of {window_s} s"
+
+
+def _impact(said: Sequence[str], width: int) -> Iterator[str]:
+    """Projections beside what was observed."""
+    if said:
+        yield from ("", "projected impact")
+    for sentence in said:
+        yield from textwrap.wrap(sentence, width, initial_indent="  ", subsequent_indent="    ")
 
 
 def _verdict(item: Json, width: int) -> Iterator[str]:

@@ -35,7 +35,7 @@ class Explained:
 class Story:
     """All that is shown of one release. `now` holds the status' verdicts of the chosen gates; `narrowed`: one gate was
     asked for; `checked`: number and kind of each record that was judged again, and what is wrong with it; `habits`: how
-    stable's bad events came before the first stage, by gate."""
+    stable's bad events came before the first stage, by gate; `impact`: what was projected, beside what is observed."""
 
     namespace: str
     name: str
@@ -45,6 +45,7 @@ class Story:
     narrowed: bool = False
     habits: tuple[Json, ...] = ()
     checked: tuple[tuple[int, str, tuple[str, ...]], ...] = ()
+    impact: tuple[str, ...] = ()
 
 
 def story_of(

@@ -15,6 +15,7 @@ from modelrelease.domain.unit import PartName, UnitRef
 from modelrelease.engine.actions import Hold
 from modelrelease.engine.case import Case
 from modelrelease.governance.entry import assess, failed, open_demand
+from modelrelease.governance.impact import Numbers, projections, seen
 from modelrelease.governance.standing import Subject
 
 FAILED = "EntryGateFailed"
@@ -116,6 +117,17 @@ def entry_body(case: Case, unit: UnitRef | None, plan: Plan | None) -> Mapping[s
         ],
         "shown": shown_digest(known),
     }
+
+
+def impact_body(case: Case, unit: UnitRef | None, plan: Plan | None) -> list[str] | None:
+    """What the unit's evidence projects, beside what the stages' gates observed; None where it projects nothing."""
+    projected = projections(case.observed.offline, unit.digest) if unit else ()
+    if plan is None or not projected:
+        return None
+    numbers: dict[str, list[Numbers]] = {}
+    for verdict in case.observed.verdicts:
+        numbers.setdefault(verdict.gate, []).append(dict(verdict.numbers))
+    return [each.sentence for each in seen(projected, plan.gates, numbers)]
 
 
 def _hold(case: Case, verdicts: tuple[EntryVerdict, ...]) -> Hold | None:

@@ -46,7 +46,7 @@ from modelrelease.engine.checks import (
     holds,
     promote_decision,
 )
-from modelrelease.engine.entry import entry_body
+from modelrelease.engine.entry import entry_body, impact_body
 from modelrelease.engine.lowering import KEPT_OUTCOMES, nobody_to_take_it
 from modelrelease.engine.records import decision_body, exposure_body, judged_body, record, unit_body
 from modelrelease.engine.states import Trigger, transition
@@ -191,6 +191,7 @@ def _raise(case: Case) -> Step:
         samples=case.observed.samples,
         **judged_body(case),
         entry=entry_body(case, progress.candidate, plan),
+        impact=impact_body(case, progress.candidate, plan),
         decisions=decision_body(used),
         **train_body(case),
     )
@@ -228,6 +229,7 @@ def _complete(case: Case) -> Step:
         previous=unit_body(progress.stable),
         plan=plan.digest,
         **judged_body(case),
+        impact=impact_body(case, unit, plan),
         decisions=decision_body([promoted]) if promoted else None,
     )
     past = PastOutcome(unit.version, unit.digest, "Completed", message, case.now)

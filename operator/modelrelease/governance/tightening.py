@@ -11,22 +11,36 @@ Pick = Callable[[Decimal, Decimal], Decimal]
 
 def tightens(new: Entry, old: Entry) -> bool:
     """Whether `new` demands at least as much as `old` in each respect."""
-    return not list(looser(new, old))
+    return next(looser(new, old), None) is None
 
 
 def looser(own: Entry, demanded: Entry) -> Iterator[str]:
     """Where `own` asks for less than is demanded: the field below `entry`, what it says, what to write instead."""
+    yield from contradictions(own, demanded)
+    yield from omissions(own, demanded)
+
+
+def contradictions(own: Entry, demanded: Entry) -> Iterator[str]:
+    """Where `own` says something looser than is demanded; what it does not say is no contradiction."""
+    gates = {gate.name: gate for gate in own.gates}
+    for gate in demanded.gates:
+        if gate.name in gates:
+            yield from (f"gates ({gate.name}).{said}" for said in _contradicts_gate(gates[gate.name], gate))
+    yield from _at_most("maxAge", own.max_age_s, demanded.max_age_s, unit=" s")
+    yield from _at_most("dataMaxAge", own.data_max_age_s, demanded.data_max_age_s, unit=" s")
+
+
+def omissions(own: Entry, demanded: Entry) -> Iterator[str]:
+    """What is demanded and `own` does not say: the field below `entry` and what to add."""
     gates = {gate.name: gate for gate in own.gates}
     for gate in demanded.gates:
         if gate.name not in gates:
             yield f"gates: gate {gate.name} is missing; add it"
         else:
-            yield from (f"gates ({gate.name}).{said}" for said in _looser_gate(gates[gate.name], gate))
-    absent = [paper for paper in demanded.package if paper not in own.package]
-    if absent:
-        yield f"package: {', '.join(absent)} must be in it; add it"
-    yield from _at_most("maxAge", own.max_age_s, demanded.max_age_s, unit=" s")
-    yield from _at_most("dataMaxAge", own.data_max_age_s, demanded.data_max_age_s, unit=" s")
+            yield from (f"gates ({gate.name}).{said}" for said in _lacks_gate(gates[gate.name], gate))
+    yield from _lacks_items("package", own.package, demanded.package)
+    yield from _lacks("maxAge", own.max_age_s, demanded.max_age_s)
+    yield from _lacks("dataMaxAge", own.data_max_age_s, demanded.data_max_age_s)
     if demanded.data_lineage and not own.data_lineage:
         yield "dataLineage: lineage is demanded; write true"
 
@@ -45,34 +59,54 @@ def combined(demanded: Entry, own: Entry) -> Entry:
     )
 
 
-def _looser_gate(own: EntryGate, demanded: EntryGate) -> Iterator[str]:
+def _contradicts_gate(own: EntryGate, demanded: EntryGate) -> Iterator[str]:
     for name in ("metric", "better"):
         if getattr(own, name) != getattr(demanded, name):
             yield f"{name}: {getattr(demanded, name)} is demanded; write that"
     if own.suite != demanded.suite:
-        yield f"suite: {demanded.suite or 'every suite'} is demanded; {_write_suite(demanded)}"
+        mend = f"write {demanded.suite}" if demanded.suite else "remove it"
+        yield f"suite: {demanded.suite or 'every suite'} is demanded; {mend}"
     yield from _at_least("min", own.minimum, demanded.minimum)
     yield from _at_most("max", own.maximum, demanded.maximum)
     yield from _at_most("maxDifference", own.max_difference, demanded.max_difference)
     yield from _at_least("confidence", own.confidence, demanded.confidence)
     rules = {rule.dimension: rule for rule in own.subgroups}
     for rule in demanded.subgroups:
-        if rule.dimension not in rules:
-            yield f"subgroups: dimension {rule.dimension} is missing; add it"
-        else:
-            yield from (f"subgroups ({rule.dimension}).{said}" for said in _looser_rule(rules[rule.dimension], rule))
+        if rule.dimension in rules:
+            found = _contradicts_rule(rules[rule.dimension], rule)
+            yield from (f"subgroups ({rule.dimension}).{said}" for said in found)
 
 
-def _looser_rule(own: SubgroupRule, demanded: SubgroupRule) -> Iterator[str]:
-    absent = [group for group in demanded.groups if group not in own.groups]
-    if absent:
-        yield f"groups: {', '.join(absent)} must be in it; add it"
+def _contradicts_rule(own: SubgroupRule, demanded: SubgroupRule) -> Iterator[str]:
     yield from _at_least("min", own.minimum, demanded.minimum)
     yield from _at_most("max", own.maximum, demanded.maximum)
     yield from _at_most("maxDisparity.difference", own.max_difference, demanded.max_difference)
     yield from _at_most("maxDisparity.ratio", own.max_ratio, demanded.max_ratio)
     yield from _at_least("minSamples", own.min_samples or None, demanded.min_samples or None)
     yield from _at_least("confidence", own.confidence, demanded.confidence)
+
+
+def _lacks_gate(own: EntryGate, demanded: EntryGate) -> Iterator[str]:
+    yield from _lacks("min", own.minimum, demanded.minimum)
+    yield from _lacks("max", own.maximum, demanded.maximum)
+    yield from _lacks("maxDifference", own.max_difference, demanded.max_difference)
+    yield from _lacks("confidence", own.confidence, demanded.confidence)
+    rules = {rule.dimension: rule for rule in own.subgroups}
+    for rule in demanded.subgroups:
+        if rule.dimension not in rules:
+            yield f"subgroups: dimension {rule.dimension} is missing; add it"
+        else:
+            yield from (f"subgroups ({rule.dimension}).{said}" for said in _lacks_rule(rules[rule.dimension], rule))
+
+
+def _lacks_rule(own: SubgroupRule, demanded: SubgroupRule) -> Iterator[str]:
+    yield from _lacks_items("groups", own.groups, demanded.groups)
+    yield from _lacks("min", own.minimum, demanded.minimum)
+    yield from _lacks("max", own.maximum, demanded.maximum)
+    yield from _lacks("maxDisparity.difference", own.max_difference, demanded.max_difference)
+    yield from _lacks("maxDisparity.ratio", own.max_ratio, demanded.max_ratio)
+    yield from _lacks("minSamples", own.min_samples or None, demanded.min_samples or None)
+    yield from _lacks("confidence", own.confidence, demanded.confidence)
 
 
 def _combined_gate(demanded: EntryGate, own: EntryGate) -> EntryGate:
@@ -113,18 +147,21 @@ def _least(one: int | None, other: int | None) -> int | None:
 
 
 def _at_least(field: str, own: str | int | None, demanded: str | int | None) -> Iterator[str]:
-    if demanded is not None and (own is None or Decimal(own) < Decimal(demanded)):
-        yield f"{field}: {_said(own)}; write {demanded} or more"
+    if own is not None and demanded is not None and Decimal(own) < Decimal(demanded):
+        yield f"{field}: {own} is looser than is demanded; write {demanded} or more"
 
 
 def _at_most(field: str, own: str | int | None, demanded: str | int | None, *, unit: str = "") -> Iterator[str]:
-    if demanded is not None and (own is None or Decimal(own) > Decimal(demanded)):
-        yield f"{field}: {_said(own)}; write {demanded}{unit} or less"
+    if own is not None and demanded is not None and Decimal(own) > Decimal(demanded):
+        yield f"{field}: {own}{unit} is looser than is demanded; write {demanded}{unit} or less"
 
 
-def _said(own: str | int | None) -> str:
-    return "it is not there" if own is None else f"{own} is looser than is demanded"
+def _lacks(field: str, own: str | int | None, demanded: str | int | None) -> Iterator[str]:
+    if own is None and demanded is not None:
+        yield f"{field}: it is not there; write {demanded}"
 
 
-def _write_suite(demanded: EntryGate) -> str:
-    return f"write {demanded.suite}" if demanded.suite else "remove it"
+def _lacks_items(field: str, own: tuple[str, ...], demanded: tuple[str, ...]) -> Iterator[str]:
+    absent = [item for item in demanded if item not in own]
+    if absent:
+        yield f"{field}: {', '.join(absent)} must be in it; add it"
