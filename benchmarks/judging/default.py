@@ -14,13 +14,16 @@ import numpy as np
 from benchmarks.judging import unknown
 from benchmarks.judging.habits import together
 from benchmarks.judging.scenarios import TICK_S, Floats
-from modelrelease.domain.habit import Habit
+from modelrelease.domain.habit import WANDERS, Habit
 from modelrelease.gates import echo
 from modelrelease.gates.betting import _KNOWN_STAKES, _SHARES, FROM_START
 from modelrelease.gates.binomial import alternatives
 from modelrelease.gates.onset import _RATE
 
-_STAKES, _LOG_SHARES = np.array(_KNOWN_STAKES), np.log(_SHARES)
+_STAKES, _LOG_STAKES, _LOG_SHARES = np.array(_KNOWN_STAKES), np.log1p(_KNOWN_STAKES), np.log(_SHARES)
+
+_FAR, _LOST = 600.0, 1e-300
+"""No window counts for more than so many nats, and no capital is less."""
 
 
 class Test(Protocol):
@@ -37,10 +40,12 @@ class Test(Protocol):
 
 
 class Bets:
-    """`betting.against_ratio(ratio)` with echoes, for windows of `window_s` (0: ticks) and each release's φ."""
+    """`betting.against_ratio(ratio)` with echoes, for windows of `window_s` (0: ticks) and each release's φ; errors are
+    independent in all of them, or in none."""
 
     def __init__(self, ratio: float, phi: Floats, window_s: int) -> None:
-        self._ratio, self._phi, self._drags = ratio, together(phi), window_s > 0
+        self._ratio, self._phi, self._window_s = ratio, together(phi), window_s
+        self._wanders, self._alone = phi >= WANDERS, bool(np.all(self._phi == 1))
         self._fading = echo.fading(Habit(window_s, 1.0))
         rows = len(phi)
         self._logs, self._late = np.tile(_LOG_SHARES, (rows, 1)), np.zeros((rows, len(_STAKES)))
@@ -57,12 +62,8 @@ class Bets:
         share = odds / (1 + odds)
         noise = self._burst_noise()
         burst = np.where(bad > 1, bad * noise / np.maximum(bad + noise - 1, 1.0), 1.0)
-        sized = _STAKES / burst[:, None]
-        singly = (self._phi == 1)[:, None]
-        won = np.where(singly, y_c[:, None] * np.log1p(sized), np.log1p(sized * y_c[:, None]))
-        free = np.where(singly, share[:, None], (share * bad)[:, None])
-        lost = np.where(singly, bad[:, None], 1.0) * np.log1p(sized * free)
-        gain = np.where(played[:, None], (won - lost) / self._drag()[:, None], 0.0)
+        drag, some, gain = self._drag(bad), np.flatnonzero(played), np.zeros(self._logs.shape)
+        gain[some] = self._gain(y_c[some], bad[some], share[some], burst[some]) / drag[some, None]
         self._logs += gain
         self._played += played
         put = np.where(played, _shares(np.maximum(self._played, 1)), 0.0)
@@ -82,19 +83,29 @@ class Bets:
     def keep(self, rows: np.ndarray) -> None:
         """Go on with these releases only."""
         sums = ("_bad", "_before", "_products", "_squared", "_own", "_candidate", "_stable")
-        for name in ("_phi", "_logs", "_late", "_played", "_windows", *sums):
+        for name in ("_phi", "_wanders", "_logs", "_late", "_played", "_windows", *sums):
             setattr(self, name, getattr(self, name)[rows])
+
+    def _gain(self, y_c: Floats, bad: Floats, share: Floats, burst: Floats) -> Floats:
+        """What each stake wins, before drag."""
+        if self._alone:
+            return y_c[:, None] * _LOG_STAKES - bad[:, None] * np.log1p(_STAKES * share[:, None])
+        sized = _STAKES / burst[:, None]
+        return np.log1p(sized * y_c[:, None]) - np.log1p(sized * (share * bad)[:, None])
 
     def _burst_noise(self) -> Floats:
         usual = np.where(self._windows > 0, self._bad / np.maximum(self._windows, 1), np.inf)
         lonely = np.maximum(1.0, (self._phi + 1) / 2 / np.maximum(usual, 1e-9))
         return np.where(self._phi == 1, 1.0, self._phi * lonely)
 
-    def _drag(self) -> Floats:
-        if not self._drags:
+    def _drag(self, bad: Floats) -> Floats:
+        if not self._window_s:
             return np.ones(len(self._own))
         gain = 2 * (self._products - echo.CHANCE * np.sqrt(self._squared)) / np.where(self._own > 0, self._own, 1.0)
-        return np.where(self._own > 0, np.clip(1 + gain, 1.0, echo.MOST), 1.0)
+        found = np.where(self._own > 0, np.maximum(1 + gain, 1.0), 1.0)
+        before = echo.UNHEARD_S / self._window_s
+        unheard = (echo.UNHEARD * before + found * self._windows) / (before + self._windows)
+        return np.minimum(np.where((bad >= echo.FULL) & ~self._wanders, unheard, found), echo.MOST)
 
     def _hear(self, n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats, raw: Floats, both: np.ndarray) -> None:
         odds = self._candidate / self._stable * raw
@@ -117,36 +128,32 @@ class Bound:
         known, rows = together(phi), len(phi)
         kinds = known if np.any(known > 1) else known[:1]
         tables = [alternatives(bound, float(each)) for each in kinds]
-        self._log_weights = np.log(tables[0][0])
+        self._weights = np.array(tables[0][0])
         self._bad, self._good = (np.array([table[index] for table in tables]) for index in (1, 2))
-        self._n, self._y = np.zeros(rows), np.zeros(rows)
         self._windows = np.zeros(rows, int)
-        self._late = np.zeros((rows, len(self._log_weights)))
+        self._early, self._late = np.tile(self._weights, (rows, 1)), np.zeros((rows, len(self._weights)))
 
     def step(self, n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats) -> None:
         """Take one tick in; without requests it changes nothing."""
         asked = n_c > 0
-        self._n += n_c
-        self._y += y_c
         self._windows += asked
         put = np.where(asked, _shares(np.maximum(self._windows, 1)), 0.0)
-        # What overflows here has long been decided.
+        log_gain = y_c[:, None] * self._bad + (n_c - y_c)[:, None] * self._good
+        # What overflows here has long been decided, and what is lost never comes back before what is staked late does.
         with np.errstate(over="ignore"):
-            gain = np.exp(y_c[:, None] * self._bad + (n_c - y_c)[:, None] * self._good)
-            self._late = (self._late + put[:, None] * np.exp(self._log_weights)) * gain
+            gain = np.exp(np.clip(log_gain, -_FAR, _FAR))
+            self._early = np.maximum(self._early * gain, _LOST)
+            self._late = (self._late + put[:, None] * self._weights) * gain
 
     def log_e(self) -> Floats:
         """The mean of both."""
-        logs = self._y[:, None] * self._bad + (self._n - self._y)[:, None] * self._good + self._log_weights
-        top = logs.max(axis=1)
-        from_start = top + np.log(np.exp(logs - top[:, None]).sum(axis=1))
         with np.errstate(over="ignore"):
-            from_later = np.log(np.maximum(_rest(self._windows), 1e-300) + self._late.sum(axis=1))
-        return np.logaddexp(from_start, from_later) - np.log(2)
+            from_later = np.maximum(_rest(self._windows), 1e-300) + self._late.sum(axis=1)
+            return np.log((self._early.sum(axis=1) + from_later) / 2)
 
     def keep(self, rows: np.ndarray) -> None:
         """Go on with these releases only."""
-        names = ["_n", "_y", "_windows", "_late"]
+        names = ["_windows", "_early", "_late"]
         for name in names if len(self._bad) == 1 else [*names, "_bad", "_good"]:
             setattr(self, name, getattr(self, name)[rows])
 

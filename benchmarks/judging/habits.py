@@ -1,14 +1,10 @@
 """`gates.windows` for many histories at once: window length in ticks and φ, as the operator would choose them."""
 
-import math
-
 import numpy as np
 
 from benchmarks.judging.scenarios import TICK_S, Floats
-from modelrelease.domain.habit import HIGHEST_KNOWN, INDEPENDENT
+from modelrelease.domain.habit import HIGHEST_KNOWN, INDEPENDENT, WANDERS
 from modelrelease.gates import windows as chooser
-
-_LONGEST = math.ceil(chooser.LONGEST_S / TICK_S)
 
 
 def habits(n: Floats, y: Floats) -> tuple[np.ndarray, Floats]:
@@ -29,15 +25,15 @@ def habits(n: Floats, y: Floats) -> tuple[np.ndarray, Floats]:
         * np.concatenate([np.zeros((rows, 1)), np.cumsum(covariances[:, 1:], axis=1)], axis=1)[np.arange(rows), lasting]
     )
     bad = y.sum(axis=1)
-    length = np.where(lasting > 0, _length(lasting, bad / np.maximum(live, 1)), 1)
     phi = np.maximum(1.0, sums)
+    length = np.where(lasting > 0, _length(lasting, bad / np.maximum(live, 1), phi), 1)
     unknown = (live < chooser.FEWEST_TICKS) | (bad < chooser.FEWEST_BAD)
-    return np.where(unknown, _LONGEST, length).astype(int), np.where(unknown, np.nan, phi)
+    return np.where(unknown, 1, length).astype(int), np.where(unknown, np.nan, phi)
 
 
 def no_history(rows: int) -> tuple[np.ndarray, Floats]:
-    """What `habits` says of `rows` services that nothing is known of."""
-    return np.full(rows, _LONGEST), np.full(rows, np.nan)
+    """What `habits` says of `rows` services that nothing is known of: each tick is a window, φ is learnt on the way."""
+    return np.ones(rows, int), np.full(rows, np.nan)
 
 
 def together(phi: Floats) -> Floats:
@@ -45,10 +41,11 @@ def together(phi: Floats) -> Floats:
     return np.where((phi <= INDEPENDENT) | np.isnan(phi), 1.0, np.minimum(phi, HIGHEST_KNOWN))
 
 
-def _length(lasting: np.ndarray, bad_per_tick: Floats) -> np.ndarray:
+def _length(lasting: np.ndarray, bad_per_tick: Floats, phi: Floats) -> np.ndarray:
     some = np.maximum(bad_per_tick, 1e-300)
     length = np.maximum(np.ceil((lasting + 1) * chooser.STRETCH), chooser.FEWEST_IN_WINDOW / some)
-    most = np.maximum(chooser.SHORTEST_S / TICK_S, chooser.MOST_IN_WINDOW / some)
+    most_bad = np.where(phi >= WANDERS, chooser.MOST_WANDERING, chooser.MOST_IN_WINDOW)
+    most = np.maximum(chooser.SHORTEST_S / TICK_S, most_bad / some)
     most = np.minimum(most, chooser.LONGEST_S / TICK_S)
     return np.maximum(1, np.floor(np.minimum(length, most) + 1e-9))
 

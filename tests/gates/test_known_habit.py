@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelrelease.domain.gate import AgainstStable
-from modelrelease.domain.habit import HIGHEST_KNOWN, INDEPENDENT, Habit
+from modelrelease.domain.habit import HIGHEST_KNOWN, INDEPENDENT, WANDERS, Habit
 from modelrelease.domain.verdict import Outcome
 from modelrelease.gates import judge
 from modelrelease.gates.betting import against_difference, against_ratio
 from modelrelease.gates.binomial import Binomial, Trials, lower_bound
 from modelrelease.gates.counts import Counts
 from modelrelease.gates.demands import AtMost
-from modelrelease.gates.echo import MOST, Echo, burst_noise, drag, fading
+from modelrelease.gates.echo import FULL, MOST, Echo, burst_noise, drag, fading
 from modelrelease.gates.sequences import log_mean_exp
 from tests.gates.builders import SETTINGS, ask, bursty, evidence, folded, gate, judged, stratum, under
 
@@ -108,11 +108,11 @@ def test_the_ladder_of_bounds_still_falls() -> None:
         assert rungs == sorted(rungs, reverse=True)
 
 
-def _heard(excesses: list[float], habit: Habit) -> float:
+def _heard(excesses: list[float], habit: Habit, bad: float = 200.0) -> float:
     echo = Echo()
     for excess in excesses:
         echo = echo.update(Counts(500, 100 + excess, 500, 100), fading(habit))
-    return drag(habit, (echo,))
+    return drag(habit, (echo,), bad)
 
 
 def test_windows_that_resemble_their_predecessors_drag_and_others_do_not() -> None:
@@ -130,6 +130,18 @@ def test_windows_that_resemble_their_predecessors_drag_and_others_do_not() -> No
     assert _heard(runs, Habit(0, 5.0)) == 1, "where history shows no echo, none is looked for"
 
 
+def test_full_windows_drag_before_any_was_heard_unless_the_rate_wanders() -> None:
+    assert [_heard([], Habit(90, phi), bad) for phi, bad in ((15.0, FULL), (15.0, FULL - 1), (WANDERS, FULL))] == [
+        2,
+        1,
+        1,
+    ]
+    heard = [_heard([0.0] * number, Habit(90, 15.0), FULL) for number in (0, 1, 20, 200)]
+    assert heard == sorted(heard, reverse=True)
+    assert heard[2] == pytest.approx(1.5)
+    assert _heard([], Habit(0, 15.0), FULL) == 1
+
+
 def test_bad_events_of_rare_bursts_are_taken_for_one_burst() -> None:
     habit = Habit(0, 9.0)
     assert burst_noise(habit, ()) == 9
@@ -143,7 +155,7 @@ def test_drag_is_always_a_number_from_one_on(bads: list[tuple[float, float]], wi
     habit, echo = Habit(int(window_s), 4.0), Echo()
     for y_c, y_s in bads:
         echo = echo.update(Counts(60, y_c, 60, y_s), fading(habit))
-        assert 1 <= drag(habit, (echo,)) <= MOST
+        assert 1 <= drag(habit, (echo,), 20 * y_c) <= MOST
 
 
 def _geometric(rng: random.Random, size: float) -> int:

@@ -82,7 +82,7 @@ def test_much_traffic_asks_for_shorter_windows_and_little_for_longer_ones() -> N
     some, much, little = (spread(2, 1440, 10, 12, n).copy() for n in (750.0, 7500.0, 75.0))
     windows = [choose_window_s(each) for each in (much, some, little)]
     assert windows[0] < windows[1] < windows[2]
-    assert windows[0] >= 90
+    assert windows[0] >= 75
     assert windows[2] <= LONGEST_S
 
 

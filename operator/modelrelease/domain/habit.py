@@ -13,6 +13,9 @@ mixture gives away."""
 HIGHEST_KNOWN = 12.0
 """A larger φ is hardly one of bursts but of a rate that wanders, which both arms may share; stakes would vanish."""
 
+WANDERS = 30.0
+"""From this φ on it is taken for a rate that wanders: bursts would have to be of more than fifteen events."""
+
 
 @dataclass(frozen=True, slots=True)
 class Habit:
@@ -30,3 +33,8 @@ class Habit:
         """φ as the tests use it: exactly 1 for independent events, and not above HIGHEST_KNOWN."""
         phi = self.phi or 1.0
         return 1.0 if phi <= INDEPENDENT else min(phi, HIGHEST_KNOWN)
+
+    @property
+    def wanders(self) -> bool:
+        """Whether stable's rate seems to wander, rather than its bad events to come in bursts."""
+        return (self.phi or 1.0) >= WANDERS

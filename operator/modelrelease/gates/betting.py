@@ -44,8 +44,8 @@ _STAKES = tuple(ratio - 1 for ratio in log_grid(1.1, 20.0, 40))
 _FEW_STAKES = (0.25, 1.0, 4.0, 16.0)
 """Stakes of the nulls that only serve the sentence; the same for each, which keeps capital falling as nulls rise."""
 
-_BANDS = ((0.2, 0.6, 0.11), (0.6, 1.8, 0.45), (1.8, 6.0, 0.35), (6.0, 19.0, 0.09))
-"""With a known habit: stakes from, to, and their share of the capital. Nearly half is on about twice the allowed rate,
+_BANDS = ((0.2, 0.6, 0.09), (0.6, 1.8, 0.42), (1.8, 6.0, 0.40), (6.0, 19.0, 0.09))
+"""With a known habit: stakes from, to, and their share of the capital. Most is on two to five times the allowed rate,
 which takes longest to find of all that is worth finding; little on what is found at once."""
 
 FROM_START = 0.9

@@ -8,6 +8,10 @@ what chance may have done; the log factor F of the next window is divided by V. 
 least 1, so by Jensen's inequality E[F^(1/V)] ≤ (E F)^(1/V) ≤ 1: drag costs power, never validity. It buys what
 tempering buys: exp of a sum whose variance is V times too large has mean 1 again once its exponent is divided by V.
 
+Windows full of bad events were cut short (windows.MOST_IN_WINDOW), so that a burst which lasts reaches into the next
+one, and the first windows have heard nothing of it yet: there V begins at UNHEARD and gives way to what is heard. Not
+where φ is so large that a rate wanders, because it may do so in both arms together.
+
 Windows as long as the longest possible wandering were rejected: they find a doubled rate after hours.
 
 What is heard of past windows also tells how many bad events a window usually holds (`burst_noise`).
@@ -28,6 +32,12 @@ CHANCE = 1.0
 
 MOST = 2.0
 """V is not taken for more than this: an excess that begins late looks like an echo too, and must be found."""
+
+UNHEARD, UNHEARD_S = 2.0, 1800.0
+"""V of full windows before anything was heard, and for how many seconds of windows that counts."""
+
+FULL = 300.0
+"""Bad events of both arms from which on a window counts as full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +84,18 @@ def fading(habit: Habit) -> float:
     return math.exp(-1 / max(FEWEST, MEMORY_S / max(habit.window_s, 1)))
 
 
-def drag(habit: Habit, echoes: tuple[Echo, ...]) -> float:
-    """V of the next window, 1…MOST. Where history shows no echo from tick to tick, none is looked for."""
-    own = sum(echo.own for echo in echoes)
-    if own <= 0 or not habit.window_s:
+def drag(habit: Habit, echoes: tuple[Echo, ...], bad: float) -> float:
+    """V of the next window, 1…MOST, which has `bad` bad events in both arms: their mean is given them, so it may lean
+    on them. Where history shows no echo from tick to tick, none is looked for."""
+    if not habit.window_s:
         return 1.0
+    own, windows = sum(echo.own for echo in echoes), sum(echo.windows for echo in echoes)
     chance = CHANCE * math.sqrt(sum(echo.squared for echo in echoes))
-    return min(MOST, max(1.0, 1 + 2 * (sum(echo.products for echo in echoes) - chance) / own))
+    found = max(1.0, 1 + 2 * (sum(echo.products for echo in echoes) - chance) / own) if own > 0 else 1.0
+    if bad >= FULL and not habit.wanders:
+        before = UNHEARD_S / habit.window_s
+        found = (UNHEARD * before + found * windows) / (before + windows)
+    return min(MOST, found)
 
 
 def burst_noise(habit: Habit, echoes: tuple[Echo, ...]) -> float:

@@ -68,7 +68,7 @@ class RatioMachine:
         """Count one window of one segment; its φ and its drag come from what was known before it."""
         habit = state.habit
         phi = burst_noise(habit, state.echoes) if habit else phi_for_stakes(state.dispersions)
-        held = drag(habit, state.echoes) if habit else 1.0
+        held = drag(habit, state.echoes, candidate.bad + stable.bad) if habit else 1.0
         window = counts_of(candidate, stable, phi, drag=held)
         return Proportions(
             totals=state.totals + window,

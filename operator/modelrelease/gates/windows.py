@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 
 from modelrelease.domain.evidence import Stratum, Tally
 from modelrelease.domain.gate import Absolute, Cost, Gate, Mean, Quantile, Ratio, Value
-from modelrelease.domain.habit import Habit
+from modelrelease.domain.habit import WANDERS, Habit
 from modelrelease.gates.quantile import slow_tally, stable_bound
 
 LONGEST_S = 240
@@ -34,8 +34,8 @@ SHORTEST_S = 60
 """Longest window, and the shortest that MOST_IN_WINDOW asks for, in seconds."""
 
 FEWEST_IN_WINDOW = 15.0
-MOST_IN_WINDOW = 700.0
-"""Bad events of stable in one window, where they come together."""
+MOST_IN_WINDOW, MOST_WANDERING = 500.0, 700.0
+"""Bad events of stable in one window, where they come together; and where its rate wanders (habit.WANDERS)."""
 
 LASTING_S = 720
 """For how long a surplus is followed, in seconds."""
@@ -115,17 +115,18 @@ def _habit(arms: Sequence[tuple[Stratum, Tally]], *, longest_s: int, counts: boo
     if not lasting:
         return Habit(0, phi)
     # A tick is never quite as long as the median one: windows must not wait for one more because of that.
-    length = _length(lasting, bad / ticks if counts else 0.0, tick_s, longest_s)
+    most = MOST_WANDERING if phi >= WANDERS else MOST_IN_WINDOW
+    length = _length(lasting, bad / ticks if counts else 0.0, tick_s, longest_s, most)
     return Habit(math.floor((length - 0.25) * tick_s) if length > 1 else 0, phi)
 
 
-def _length(lasting: int, bad_per_tick: float, tick_s: float, longest_s: int) -> int:
+def _length(lasting: int, bad_per_tick: float, tick_s: float, longest_s: int, most_bad: float) -> int:
     """The window's length in ticks."""
     length = float(math.ceil((lasting + 1) * STRETCH))
     most = longest_s / tick_s
     if bad_per_tick > 0:
         length = max(length, FEWEST_IN_WINDOW / bad_per_tick)
-        most = min(most, max(SHORTEST_S / tick_s, MOST_IN_WINDOW / bad_per_tick))
+        most = min(most, max(SHORTEST_S / tick_s, most_bad / bad_per_tick))
     return max(1, math.floor(min(length, most) + 1e-9))
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modelrelease.backtest.twin.windows import Floats, Ints, Packed, Windows, before_each
-from modelrelease.domain.habit import HIGHEST_KNOWN, INDEPENDENT
-from modelrelease.gates.echo import CHANCE, FEWEST, MEMORY_S, MOST
+from modelrelease.backtest.twin.windows import Bools, Floats, Ints, Packed, Windows, before_each
+from modelrelease.domain.habit import HIGHEST_KNOWN, INDEPENDENT, WANDERS
+from modelrelease.gates.echo import CHANCE, FEWEST, FULL, MEMORY_S, MOST, UNHEARD, UNHEARD_S
 
 _FADED = 30.0
 """Sums are taken over so many times the memory at once: e^30 more for the oldest is still exact."""
@@ -15,13 +15,14 @@ _FADED = 30.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
-    """Releases whose habit is known: window length in seconds and φ as tests use it, shape (R,).
+    """Releases whose habit is known: window length in seconds, φ as tests use it, whether the rate wanders, shape (R,).
 
     `bursts`: φ is above 1 in all of them, else 1 in all of them.
     """
 
     window_s: Floats
     together: Floats
+    wanders: Bools
     bursts: bool
 
 
@@ -31,7 +32,7 @@ def by_habit(window_s: Floats, phi: Floats) -> Iterator[tuple[Ints, Known | None
     for rows, bursts in ((np.isnan(phi), None), (together == 1, False), (together > 1, True)):
         index = np.flatnonzero(rows).astype(np.int64)
         if len(index):
-            known = None if bursts is None else Known(window_s[index], together[index], bursts)
+            known = None if bursts is None else Known(window_s[index], together[index], phi[index] >= WANDERS, bursts)
             yield index, known
 
 
@@ -64,7 +65,11 @@ def heard(windows: Windows, known: Known) -> Heard:
         before_each(np.cumsum(values, axis=1), 0.0) for values in (products, squared, own, number, bad)
     )
     lasting = 1 + 2 * (products - CHANCE * np.sqrt(squared)) / np.where(own > 0, own, 1.0)
-    drag = np.where((own > 0) & (known.window_s > 0)[:, None], np.clip(lasting, 1.0, MOST), 1.0)
+    found = np.where(own > 0, np.maximum(lasting, 1.0), 1.0)
+    before = (UNHEARD_S / np.maximum(known.window_s, 1.0))[:, None]
+    full = (windows.y_c + windows.y_s >= FULL) & ~known.wanders[:, None]
+    found = np.where(full, (UNHEARD * before + found * number) / (before + number), found)
+    drag = np.where((known.window_s > 0)[:, None], np.minimum(found, MOST), 1.0)
     together = known.together[:, None]
     usual = np.maximum(bad / np.maximum(number, 1.0), 1e-9)
     noise = together * np.maximum(1.0, (together + 1) / 2 / usual)
