@@ -24,7 +24,7 @@ def goals(cells: Rows, passing: Rows) -> list[dict[str, Any]]:
     alone = [cell for cell in slow if cell["scenario"].startswith("independent@")]
     bursts = [cell for cell in slow if cell["scenario"].startswith("bursts-")]
     fast_bursts = [cell for cell in default if cell["scenario"].startswith("bursts-") and cell not in slow]
-    first = [cell for cell in cells if cell["judge"] == "first-release"]
+    first = [cell for cell in cells if cell["judge"] == "default, no history"]
     by_default = [each for each in passing if each["judge"] == "default"]
     return [
         _goal(
@@ -71,7 +71,7 @@ def goals(cells: Rows, passing: Rows) -> list[dict[str, Any]]:
         {
             **_goal(
                 "first release ever: passing at the margin, 99 % lower bound at most β",
-                [(each["scenario"], _passed(each)) for each in passing if each["judge"] == "first-release"],
+                [(each["scenario"], _passed(each)) for each in passing if each["judge"] == "default, no history"],
                 by_default[0]["beta"] if by_default else 0.0,
             ),
             "exception": True,

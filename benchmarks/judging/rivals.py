@@ -94,12 +94,12 @@ def is_high(
 
 def deviation(x: Floats, y: Floats, shift: float) -> float:
     """The Mann-Whitney statistic of x − shift against y in standard deviations, corrected for ties and continuity."""
-    both = np.concatenate([x - shift, y])
-    _, place, ties = np.unique(both, return_inverse=True, return_counts=True)
-    ranks = np.cumsum(ties) - (ties - 1) / 2
-    m, n = len(x), len(y)
-    excess = ranks[place[:m]].sum() - m * (m + 1) / 2 - m * n / 2
-    variance = m * n / 12 * (m + n + 1 - float((ties.astype(float) ** 3 - ties).sum()) / ((m + n) * (m + n - 1)))
+    moved, (m, n) = x - shift, (len(x), len(y))
+    both = np.sort(np.concatenate([moved, y]))
+    ranks = (both.searchsorted(moved, "left") + both.searchsorted(moved, "right") + 1) / 2
+    ties = np.diff(np.flatnonzero(np.concatenate([[True], both[1:] != both[:-1], [True]]))).astype(float)
+    excess = float(ranks.sum()) - m * (m + 1) / 2 - m * n / 2
+    variance = m * n / 12 * (m + n + 1 - float((ties**3 - ties).sum()) / ((m + n) * (m + n - 1)))
     if variance <= 0:
         raise ValueError("all observations are tied")
     return float((excess - 0.5 * np.sign(excess)) / math.sqrt(variance))

@@ -1,7 +1,7 @@
 """The product's judge where stable has no history: `betting.against_ratio` with stakes that learn φ on the way.
 
-That is the first release ever of a service, or one whose Prometheus has forgotten: `gates.windows` then takes its
-longest windows and leaves φ to `gates.dispersion`.
+That is the first release ever of a service, or one whose Prometheus has forgotten: each tick is then a window, and φ is
+left to `gates.dispersion`.
 """
 
 import numpy as np

@@ -134,9 +134,10 @@ def test_releases_are_reverted_when_the_product_reverts_them(scenario: str, know
     found = reverted_at(Pair(1.5, 0.05, 0.01), counts, ticks, phi, math.log(200))
     gates = (gate(rule=AgainstStable(max_ratio="1.5", floor="0.01")), gate(rule=under("0.05"), name="absolute"))
     for row in range(3):
-        history = _history(traffic.before_n[row], traffic.before_y[row]) if known else []
-        habit = habit_of(gates[0], history)
-        settings = JudgeSettings(gates=2, window_s=habit.window_s, phi=habit.phi)
+        settings = JudgeSettings(gates=2)
+        if known:
+            habit = habit_of(gates[0], _history(traffic.before_n[row], traffic.before_y[row]))
+            settings = JudgeSettings(gates=2, window_s=habit.window_s, phi=habit.phi)
         assert found[row] == min(_reverted(of, traffic, row, settings) for of in gates)
 
 
