@@ -57,6 +57,21 @@ def route(namespace: str, *, holder: str | None) -> Json:
     return doc
 
 
+def offline(name: str = "golden", **spec: Any) -> Json:
+    """Carol's results of one unit of `chat`, as the API server keeps them."""
+    content = {
+        "releaseRef": {"name": "chat"},
+        "unitDigest": ZEROS,
+        "producer": "carol",
+        "suite": {"name": "golden", "version": "12"},
+        "producedAt": "2026-11-20T08:00:00Z",
+        "metrics": [{"name": "accuracy", "count": 9, "total": 10}],
+    }
+    doc = _object("ReleaseEvidence", "assistants", name, {**content, **spec})
+    doc["metadata"] |= {"uid": f"uid-{name}", "creationTimestamp": "2026-11-20T08:00:01Z", "resourceVersion": "1"}
+    return doc
+
+
 def lease(sandbox: Sandbox, holder: str) -> None:
     """Have `holder` hold the operator's Lease."""
     metadata = {"name": LEASE, "namespace": "modelrelease-system"}

@@ -202,6 +202,8 @@ def test_data_must_be_new_and_say_where_it_comes_from() -> None:
         ((fine, Dataset("chats", lineage="https://x")), "data set chats does not say how new it is"),
         ((fine, Dataset("chats", collected_until=NOW)), "data set chats has no lineage"),
         ((Dataset("chats", lineage="x", collected_until=NOW - timedelta(days=40)),), "too old since 2026-11-11"),
+        ((Dataset("chats", lineage="x", collected_until=NOW + timedelta(days=1)),), "in the future, until 2026-11-22"),
+        ((Dataset("chats", lineage="x", collected_until=datetime.max.replace(tzinfo=UTC)),), "in the future"),
     ):
         said = verdict(entry, gen_evidence(data=sets))
         assert said.outcome is EntryOutcome.MISSING

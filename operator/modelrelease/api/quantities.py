@@ -54,10 +54,13 @@ def time_text(moment: datetime) -> str:
 
 
 def time_of(text: str) -> datetime:
-    """The UTC time of an RFC 3339 text with a zone; ValueError otherwise."""
+    """The UTC time of an RFC 3339 text with a zone; ValueError otherwise, also outside the years 1 to 9999 in UTC."""
     if not _TIME.fullmatch(text):
         raise ValueError(f"{text!r} is not a time such as 2026-11-21T08:00:00Z")
-    return datetime.fromisoformat(_microseconds(text)).astimezone(UTC)
+    try:
+        return datetime.fromisoformat(_microseconds(text)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} lies outside the years 1 to 9999 in UTC") from None
 
 
 def _microseconds(text: str) -> str:

@@ -4,7 +4,7 @@ Objects and not fields of the ModelRelease: results come from other people and a
 nobody can write them in another's name.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -166,7 +166,7 @@ def evidence_of(obj: Mapping[str, Any]) -> OfflineEvidence | Fault:
         )
     except ValidationError as error:
         why = faults_of(error, "spec")[0].message
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, ArithmeticError) as error:
         why = str(error)
     return Fault("EvidenceUnreadable", f"ReleaseEvidence {metadata['name']} does not count: {why}")
 
@@ -201,8 +201,21 @@ def _counted(spec: ReleaseEvidenceSpec) -> Iterator[tuple[str, list[tuple[str, i
     """The metrics that are made from counts, with name, passed and total of each part."""
     yield SCENARIOS, [(each.name, each.passed, each.total) for each in spec.scenarios or ()]
     yield RED_TEAM, [(each.name, each.passed, each.total) for each in spec.red_team or ()]
-    checked = [(each.name, each.checks.passed, each.checks.total) for each in spec.data or () if each.checks]
-    yield DATA_QUALITY, checked
+    yield DATA_QUALITY, list(_checked(spec.data or ()))
+
+
+def _checked(sets: Sequence[DatasetSpec]) -> Iterator[tuple[str, int, int]]:
+    """Each checked data set once, so that no good one hides a bad one of the same name: then with its version."""
+    names = [each.name for each in sets if each.checks]
+    said: set[str] = set()
+    for each in sets:
+        if each.checks is None:
+            continue
+        name = each.name if names.count(each.name) == 1 else f"{each.name} {each.version or ''}".rstrip()
+        if name in said:
+            raise ValueError(f"two data sets are called {name}: give each its own name or version")
+        said.add(name)
+        yield name, each.checks.passed, each.checks.total
 
 
 def _wholes(spec: ReleaseEvidenceSpec) -> Iterator[Measurement]:

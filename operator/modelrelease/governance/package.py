@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from modelrelease.domain.entry import Entry, EntryOutcome, EntryVerdict, Lack
 from modelrelease.domain.offline import OfflineEvidence, ReferenceType
+from modelrelease.governance.standing import CLOCK_SKEW
 
 PACKAGE, DATA = "package", "data"
 
@@ -51,8 +52,11 @@ def _data(entry: Entry, current: tuple[OfflineEvidence, ...], now: datetime) -> 
             continue
         if each.collected_until is None:
             yield Lack.INCOMPLETE, f"data set {each.name} does not say how new it is: submit collectedUntil"
-        elif now >= (until := each.collected_until + timedelta(seconds=entry.data_max_age_s)):
-            since = until.strftime("%Y-%m-%d %H:%M UTC")
+        elif each.collected_until > now + CLOCK_SKEW:
+            said = each.collected_until.strftime("%Y-%m-%d")
+            yield Lack.INCOMPLETE, f"data set {each.name} says that it was collected in the future, until {said}"
+        elif now - each.collected_until >= (age := timedelta(seconds=entry.data_max_age_s)):
+            since = (each.collected_until + age).strftime("%Y-%m-%d %H:%M UTC")
             yield Lack.EXPIRED, f"data set {each.name} has been too old since {since}: use newer data"
 
 
