@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelrelease.api.convert_gates import Templates, requests_of, templates_of
-from modelrelease.api.convert_plan import plan_of
+from modelrelease.api.convert_plan import declared_of, plan_of
+from modelrelease.api.convert_policy import PolicyObject, applying, built_in_policy, policy_object, policy_of
+from modelrelease.api.convert_risk import risk_of
 from modelrelease.api.convert_traffic import segments_of, traffic_of
 from modelrelease.api.convert_unit import Contents, config_maps_of, content_digest, content_of, unit_of
 from modelrelease.api.gatetemplate import template_of
@@ -24,21 +26,28 @@ from modelrelease.domain.unit import Unit
 
 __all__ = [
     "Contents",
+    "PolicyObject",
     "Revision",
     "Source",
     "Templates",
+    "applying",
+    "built_in_policy",
     "config_maps_of",
     "content_digest",
     "content_of",
     "decision_of",
+    "declared_of",
     "evidence_of",
     "plan_of",
+    "policy_object",
+    "policy_of",
     "record_manifest",
     "record_of",
     "release_of",
     "requests_of",
     "revision_manifest",
     "revision_of",
+    "risk_of",
     "segments_of",
     "source_of",
     "template_of",

@@ -20,10 +20,22 @@ from modelrelease.api.release_traffic import TrafficSpec
 from modelrelease.domain.entry import Entry
 from modelrelease.domain.plan import Limits, Plan
 from modelrelease.domain.release import Fault
+from modelrelease.governance.effective import Declared
+from modelrelease.governance.path import Written
 
 DEFAULT_WATCH_S = 24 * 3600
 
 _GATES: TypeAdapter[list[GateSpec]] = TypeAdapter(list[GateSpec])
+
+
+def declared_of(spec: Mapping[str, Any], plan: Plan) -> Declared:
+    """What `spec` asked for itself, where `plan` is what `plan_of` made of it: which stages and fields were written."""
+    strategy = StrategySpec.model_validate(spec.get("strategy") or {})
+    written = tuple(
+        Written(stage, said.min_duration is None, said.min_samples is None, said.require is None)
+        for stage, said in zip(plan.stages, strategy.stages or (), strict=False)
+    )
+    return Declared(plan, tuple(segments_of(spec)), written, own_watch=strategy.watch is not None)
 
 
 def plan_of(spec: Mapping[str, Any], templates: Templates) -> Plan | tuple[Fault, ...]:

@@ -29,12 +29,17 @@ from modelrelease.api.releasepolicy import (
     TierStageSpec,
 )
 from modelrelease.domain.canonical import digest
-from modelrelease.domain.exposure import REST
+from modelrelease.domain.exposure import NOTHING, REST
 from modelrelease.domain.policy import Demands, Floors, Policy, TierStage
 from modelrelease.domain.release import Fault
 from modelrelease.domain.tier import Tier, Touch
 from modelrelease.domain.train import Train
 from modelrelease.domain.unit import PartName
+from modelrelease.governance.path import resolved
+from modelrelease.governance.strictness import at_least_as_strict, shortfalls
+
+INVALID_POLICY = "PolicyInvalid"
+"""Reason of the faults of releases whose policy cannot be read."""
 
 BUILT_IN = "built-in"
 """The name that the built-in policy goes by in status, plans and records."""
@@ -74,9 +79,7 @@ def policy_object(obj: Mapping[str, Any]) -> PolicyObject | tuple[Fault, ...]:
     try:
         spec = ReleasePolicySpec.model_validate(obj.get("spec"))
     except ValidationError as error:
-        return tuple(
-            replace(fault, reason="PolicyInvalid") for fault in faults_of(error, f"ReleasePolicy {name}: spec")
-        )
+        return tuple(replace(fault, reason=INVALID_POLICY) for fault in faults_of(error, f"ReleasePolicy {name}: spec"))
     return PolicyObject(name, spec, digest(obj["spec"]))
 
 
@@ -101,6 +104,8 @@ def policy_of(read: PolicyObject, templates: Templates) -> Policy | tuple[Fault,
         else:
             where = f"ReleasePolicy {read.name}: spec.tiers.{tier.value.lower()}"
             faults += [replace(each, message=each.message.replace("spec.gates", f"{where}.gates", 1)) for each in found]
+    faults += [fault for each in demands for fault in _order_faults(read.name, each)]
+    faults += _gate_faults(read.name, demands)
     if faults:
         return tuple(faults)
     return Policy(
@@ -140,6 +145,35 @@ def _train(name: str, tier: Tier, spec: TierSpec) -> Train | tuple[Fault, ...]:
     section = spec.train.model_dump(by_alias=True, exclude_none=True) if spec.train else None
     path = f"ReleasePolicy {name}: spec.tiers.{tier.value.lower()}.train"
     return train_of(section, path, f"ReleasePolicy {name}, tier {tier.value}")
+
+
+def _order_faults(policy: str, demands: Demands) -> Iterator[Fault]:
+    """Each stage of a tier gives more than the one before it: else it would have no exposures to speak for."""
+    names = dict.fromkeys(name for stage in demands.stages for name, _ in stage.shares if name != REST)
+    exposures = [resolved(stage, tuple(names)) for stage in demands.stages]
+    for index, exposure in enumerate(exposures):
+        before = exposures[index - 1] if index else NOTHING
+        if exposure.within(before) or not before.within(exposure):
+            yield Fault(
+                INVALID_POLICY,
+                f"ReleasePolicy {policy}: spec.tiers.{demands.tier.value.lower()}.stages[{index}].exposure: stage "
+                f"{demands.stages[index].name} must give more than what is before it, and to no segment less",
+            )
+
+
+def _gate_faults(policy: str, demands: list[Demands]) -> Iterator[Fault]:
+    """A gate of a lower tier's name asks for at least as much as that one: a tier includes those below it."""
+    for higher, lower in ((higher, lower) for higher in demands for lower in demands):
+        if higher.tier.rank <= lower.tier.rank:
+            continue
+        for gate, asked in ((gate, asked) for gate in higher.gates for asked in lower.gates):
+            if gate.name == asked.name and not at_least_as_strict(gate, asked):
+                short = next(shortfalls(gate, asked))
+                yield Fault(
+                    INVALID_POLICY,
+                    f"ReleasePolicy {policy}: spec.tiers.{higher.tier.value.lower()}.gates ({gate.name}).{short.field}:"
+                    f" {short.message}, as tier {lower.tier.value} asks, or give it another name",
+                )
 
 
 def _stage(spec: TierStageSpec) -> TierStage:
@@ -194,7 +228,7 @@ def applying(
     """
     unreadable = [faults[0] for faults in policies.values() if not isinstance(faults, PolicyObject)]
     if unreadable:
-        return Fault("PolicyInvalid", f"{unreadable[0].message}; until then nothing rises")
+        return Fault(INVALID_POLICY, f"{unreadable[0].message}; until then nothing rises")
     chosen = sorted(_selecting(policies, labels), key=lambda policy: (-policy.priority, policy.name))
     if len(chosen) > 1 and chosen[0].priority == chosen[1].priority:
         one, other = chosen[0].name, chosen[1].name

@@ -95,6 +95,7 @@ DEFINITIONS = (
             Column("Version", ".spec.unit.version", description="Version that is wanted."),
             Column("Reason", _ready("reason"), description="Why Ready is what it is."),
             Column("Window", ".status.train.message", description="Whether exposure may rise now.", priority=1),
+            Column("Tier", ".status.tier", description="Risk tier of what is released.", priority=1),
             Column("Stable", ".status.stable.version", description="Version that traffic goes back to.", priority=1),
             Column("Message", _ready("message"), description="The reason in a sentence.", priority=1),
             _AGE,

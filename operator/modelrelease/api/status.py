@@ -15,6 +15,7 @@ from modelrelease.api.status_schema import (
     MAX_DIGESTS,
     MAX_ENTRY,
     MAX_OUTCOMES,
+    MAX_PHRASES,
     MAX_TEXT,
     MAX_VERDICTS,
     BackendStatus,
@@ -26,8 +27,10 @@ from modelrelease.domain.exposure import Exposure
 from modelrelease.domain.habit import Habit
 from modelrelease.domain.record import GENESIS, Head
 from modelrelease.domain.release import Intent, PastOutcome, Progress, State, Stop, Watch
+from modelrelease.domain.tier import Standing
 from modelrelease.domain.unit import Backend, UnitRef
 from modelrelease.domain.verdict import Verdict
+from modelrelease.engine.repolicy import Pending
 from modelrelease.engine.train import TrainView
 
 
@@ -106,6 +109,24 @@ def entry_for_status(verdicts: Iterable[EntryVerdict]) -> list[dict[str, Any]]:
         {"name": verdict.name, "outcome": verdict.outcome.value, "sentence": _clip(verdict.sentence)}
         for verdict in list(verdicts)[:MAX_ENTRY]
     ]
+
+
+def policy_status(standing: Standing, waiting: Pending | None) -> dict[str, Any]:
+    """Tier and policy in the form of `status.tier` and `status.policy`."""
+    changed = None
+    if waiting is not None:
+        changed = _present(
+            planDigest=waiting.plan.digest,
+            differences=[_clip(phrase) for phrase in waiting.differences[:MAX_PHRASES]],
+            approvals=list(waiting.roles) or None,
+        )
+    policy = _present(
+        name=standing.policy,
+        digest=standing.policy_digest,
+        reasons=[_clip(reason) for reason in standing.reasons[:MAX_PHRASES]],
+        pending=changed,
+    )
+    return {"tier": standing.tier.value, "policy": policy}
 
 
 def _stage(progress: Progress) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from modelrelease.api.base import PRESERVE_UNKNOWN, StatusModel, Time, Uid, atom
 from modelrelease.domain.entry import EntryOutcome
 from modelrelease.domain.evidence import Cause
 from modelrelease.domain.release import State
+from modelrelease.domain.tier import Tier
 from modelrelease.domain.verdict import Outcome
 
 MAX_DIGESTS = 1024
@@ -19,6 +20,7 @@ MAX_OUTCOMES = 20
 MAX_VERDICTS = 512
 MAX_ENTRY = 64
 MAX_TEXT = 4096
+MAX_PHRASES = 16
 MAX_WORD = 1024
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
@@ -31,7 +33,8 @@ class Condition(StatusModel):
 
     type: Annotated[str, Field(min_length=1, max_length=316)] = Field(
         description="Ready, Reconciling, Stalled, RouteAccepted, EvidenceFresh, RevertCapacity, Drifted, "
-        "AwaitingApproval, EntryEvidence, ReleaseWindowOpen, WatchComplete or SpecSuperseded."
+        "AwaitingApproval, EntryEvidence, ReleaseWindowOpen, WatchComplete, SpecSuperseded, PolicySatisfied or "
+        "PolicyPending."
     )
     status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
     reason: Annotated[str, Field(max_length=256)] = Field(description="Why, in one CamelCase word.")
@@ -180,6 +183,31 @@ class EntryStatus(StatusModel):
     sentence: Text = Field(description="The verdict in one sentence with its numbers.")
 
 
+class PendingStatus(StatusModel):
+    """What a policy that changed in mid-rollout would change in the plan, and does not by itself."""
+
+    plan_digest: DigestText = Field(description="Digest of the plan that it would make; an approval of it names this.")
+    differences: Annotated[list[Text], Field(max_length=MAX_PHRASES, json_schema_extra=atomic())] | None = Field(
+        None, description="How that plan differs, one phrase each."
+    )
+    approvals: Annotated[list[Word], Field(max_length=16, json_schema_extra=atomic())] | None = Field(
+        None, description="Roles that must approve it; none: it applies to the next rollout only."
+    )
+
+
+class PolicyStatus(StatusModel):
+    """The policy that the release is under."""
+
+    name: Word = Field(description="Name of the ReleasePolicy; built-in where none selects the namespace.")
+    digest: DigestText = Field(description="Digest over its spec.")
+    reasons: Annotated[list[Text], Field(max_length=MAX_PHRASES, json_schema_extra=atomic())] | None = Field(
+        None, description="Why the tier is what it is, what decided it first."
+    )
+    pending: PendingStatus | None = Field(
+        None, description="What the policy asks for since the rollout began and what does not apply to it by itself."
+    )
+
+
 class ModelReleaseStatus(StatusModel):
     """What the operator remembers about a release and tells about it."""
 
@@ -214,6 +242,8 @@ class ModelReleaseStatus(StatusModel):
     train: TrainStatus | None = Field(
         None, description="Whether the release train lets exposure rise now, while a candidate is on its way."
     )
+    tier: Tier | None = Field(None, description="Risk tier of what is being released, or was released last.")
+    policy: PolicyStatus | None = Field(None, description="The policy that it is under, and why it is in that tier.")
     intent: IntentStatus | None = Field(None, description="A raise that was decided and is being carried out.")
     watch: WatchStatus | None = Field(None, description="The watch after 100 percent.")
     stop: StopStatus | None = Field(None, description="Why the last candidate was stopped.")

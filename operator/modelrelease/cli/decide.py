@@ -70,12 +70,15 @@ def approve(
     role: Role,
     reason: Reason,
     stage: Stage = None,
+    policy_change: Annotated[
+        bool, typer.Option("--policy-change", help="Approve what PolicyPending shows, for the rollout under way.")
+    ] = False,
     namespace: Namespace = "",
     kubeconfig: Kubeconfig = None,
     output: Output = "text",
 ) -> None:
     """Approve a stage in a role that RBAC grants you. Bound to the unit and the plan that are in the status now."""
-    _decide("Approve", name, reason, namespace, kubeconfig, output, stage=stage, role=role)
+    _decide("Approve", name, reason, namespace, kubeconfig, output, stage=stage, role=role, changed=policy_change)
 
 
 def reject(
@@ -127,6 +130,7 @@ def _decide(
     stage: str | None = None,
     role: str | None = None,
     more: Mapping[str, str] | None = None,
+    changed: bool = False,
 ) -> None:
     from modelrelease.controller import kube as api
 
@@ -138,6 +142,8 @@ def _decide(
             action, release, author=me["status"]["userInfo"]["username"], reason=reason, stage=stage, role=role
         )
         body["spec"] |= more or {}
+        if changed:
+            body["spec"]["planDigest"] = _changed_plan(release)
         return await kube.create(api.DECISIONS, namespace, body)
 
     written = on_cluster(kubeconfig, write)
@@ -179,6 +185,16 @@ def decision(
         "metadata": {"name": f"{name}-{action.lower()}-{secrets.token_hex(4)}", "namespace": namespace},
         "spec": spec,
     }
+
+
+def _changed_plan(release: Any) -> str:
+    """The digest of the plan that a changed policy would make of a rollout under way."""
+    waiting = ((release.get("status") or {}).get("policy") or {}).get("pending") or {}
+    if not waiting.get("approvals"):
+        name = release["metadata"]["name"]
+        typer.echo(f"error: no change of a policy waits for approval at {name} (see PolicyPending)", err=True)
+        raise typer.Exit(1)
+    return str(waiting["planDigest"])
 
 
 def _next_stage(release: Any) -> str:

@@ -162,6 +162,7 @@ class Executor:
             release=release.name,
             plan=release.plan,
             uid=release.uid,
+            inputs=_inputs(gathered),
         )
         try:
             await self.kube.create(kube.REVISIONS, release.namespace, manifest)
@@ -227,3 +228,9 @@ class Executor:
                     await self._send(change)
                 except NotFound:
                     continue
+
+
+def _inputs(gathered: Gathered) -> dict[tuple[str, str], str]:
+    """What the plan was made from besides the release: its policy."""
+    standing = gathered.release.standing
+    return {} if standing is None else {("ReleasePolicy", standing.policy): standing.policy_digest}

@@ -27,6 +27,7 @@ from modelrelease.controller.attested import Attested
 from modelrelease.controller.conflicts import RouteUsers
 from modelrelease.controller.endpoints import Endpoints
 from modelrelease.controller.evidence import EvidenceService
+from modelrelease.controller.governing import Governing
 from modelrelease.controller.kube import ApiError, Kube, Resource
 from modelrelease.controller.store import Store
 from modelrelease.controller.units import Known, Units
@@ -98,6 +99,7 @@ class Gatherer:
         self.endpoints = Endpoints(kube_)
         self.units = Units(kube_, store, check_s=unit_check_s)
         self.attested = Attested(kube_, store)
+        self.governing = Governing(kube_, store, self.units)
         self._heads: dict[str, Head] = {}
         self._newest: dict[str, Record] = {}
         self._unsure: set[str] = set()
@@ -122,6 +124,7 @@ class Gatherer:
         self._heads.pop(key, None)
         self._newest.pop(key, None)
         self.units.forget(key)
+        self.governing.forget(key)
 
     async def gather(self, key: str, *, live: bool = False) -> Gathered | None:
         """Everything for one decision about `key`; None when the release does not exist.
@@ -138,9 +141,11 @@ class Gatherer:
         progress = progress_from_status(obj.get("status"))
         known, unread = await self._referred_to(key, obj, progress, live=live)
         release = release_of(obj, templates=known.templates, config_maps=known.contents)
+        if not unread:
+            release, unread = await self._governed(key, obj, release, progress, live=live)
         router = router_for(release)
         faults = unread or (*release.faults, *_route_faults(release, router), *self._source_faults(release))
-        release = replace(release, faults=faults, plan=self._with_freshness(release.plan))
+        release = replace(release, faults=faults)
         if key in self._no_data and progress.state is State.OBSERVING:
             progress = replace(progress, no_data_since=self._no_data[key])
         objects = {route: await self._route(router, namespace, route, live=live) for route in router.names(release)}
@@ -165,6 +170,20 @@ class Gatherer:
                 raise
             log.warning("what the spec refers to cannot be read: nothing rises", release=key, error=str(error))
             return self.units.unread(key, obj), (Fault("Unread", f"what the spec refers to cannot be read: {error}"),)
+
+    async def _governed(
+        self, key: str, obj: Any, release: Release, progress: Progress, *, live: bool
+    ) -> tuple[Release, tuple[Fault, ...]]:
+        """The release under its policy. Where that cannot be read, a candidate in traffic is judged on all the same."""
+        declared = replace(release, plan=self._with_freshness(release.plan))
+        try:
+            governed = await self.governing.govern(key, obj, declared, progress)
+        except ApiError as error:
+            if live or progress.state not in JUDGED:
+                raise
+            log.warning("the policy or stable's revision cannot be read: nothing rises", release=key, error=str(error))
+            return declared, (Fault("Unread", f"its policy or stable's revision cannot be read: {error}"),)
+        return replace(governed, plan=self._with_freshness(governed.plan)), ()
 
     def _source_faults(self, release: Release) -> tuple[Fault, ...]:
         """Gates that name a source which is not there, is not usable, or may not be used from this namespace."""
@@ -204,6 +223,7 @@ class Gatherer:
                 self._store.drop(kube.RELEASES, known)
             return
         self._store.put(kube.RELEASES, obj)
+        await self.governing.read_live(namespace)
         for decision in await self._kube.list(kube.DECISIONS, namespace):
             self._store.put(kube.DECISIONS, decision)
 

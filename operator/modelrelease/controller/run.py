@@ -197,6 +197,10 @@ class Operator:
                 return [f"{namespace}/{obj.get('spec', {}).get('releaseRef', {}).get('name')}"]
             case kube.HTTP_ROUTES.plural:
                 return self.gatherer.users.of(key_of(obj))
+            case kube.POLICIES.plural:
+                return list(self._states)
+            case kube.NAMESPACES.plural:
+                return [key for key in self._states if key.startswith(f"{obj['metadata']['name']}/")]
             case kube.SOURCES.plural:
                 self._see_source(gone, obj)
                 return [key for key, state in self._states.items() if state != State.SETTLED]

@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from modelrelease.api.status import entry_for_status, gates_for_status, status_from_progress, train_for_status
+from modelrelease.api.status import (
+    entry_for_status,
+    gates_for_status,
+    policy_status,
+    status_from_progress,
+    train_for_status,
+)
 from modelrelease.controller import kube
 from modelrelease.controller.gather import Gathered
 from modelrelease.controller.kube import Kube
@@ -18,6 +24,7 @@ from modelrelease.engine.actions import Step
 from modelrelease.engine.case import Case
 from modelrelease.engine.conditions import Condition, conditions
 from modelrelease.engine.entry import shown_verdicts
+from modelrelease.engine.repolicy import pending
 from modelrelease.engine.train import train_view
 
 REFRESH_S = 60.0
@@ -72,6 +79,7 @@ class StatusWriter:
             **status_from_progress(progress),
             "observedGeneration": generation,
             "conditions": merged(before.get("conditions") or [], said, generation),
+            **_governed(gathered, progress, before),
         }
         if entry:
             status["entry"] = entry_for_status(entry)
@@ -83,6 +91,17 @@ class StatusWriter:
         elif before.get("gates") and progress.state.value == before.get("state"):
             status["gates"] = before["gates"]
         return status
+
+
+def _governed(gathered: Gathered, progress: Progress, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Tier and policy of what is being released; at rest those of what was released last stay."""
+    release = gathered.release
+    wanted, stable = release.unit, progress.stable
+    kept = {name: before[name] for name in ("tier", "policy") if name in before}
+    same = wanted is not None and stable is not None and wanted.digest == stable.digest
+    if release.standing is None or (same and kept):
+        return kept
+    return policy_status(release.standing, pending(release, progress))
 
 
 def merged(before: list[Mapping[str, Any]], said: tuple[Condition, ...], generation: int) -> list[dict[str, Any]]:

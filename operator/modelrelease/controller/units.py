@@ -5,7 +5,7 @@ is a violated unit and not a new release that rides along silently (R2).
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
@@ -24,6 +24,7 @@ from modelrelease.metrics.presets import GATEWAY_PREFIX, preset
 log = structlog.get_logger()
 
 Contents = Mapping[str, Mapping[str, str] | None]
+Templates = Mapping[str, object]
 
 UNTOLD_GATEWAY = "traefik.io/gateway-controller"
 """Whose presets `gateway-…` names mean where the controller of the route's GatewayClass cannot be read."""
@@ -130,6 +131,14 @@ class Units:
             shared = self._store.get(kube.CLUSTER_TEMPLATES, name)
             template = local or shared
             found[name] = template.get("spec") if template else await self._preset(namespace, spec, name)
+        return found
+
+    async def shared_templates(self, namespace: str, spec: Mapping[str, Any], names: Iterable[str]) -> Templates:
+        """Templates of the whole cluster and presets, as a policy means them: those of the namespace do not count."""
+        found: dict[str, object] = {}
+        for name in names:
+            shared = self._store.get(kube.CLUSTER_TEMPLATES, name)
+            found[name] = shared.get("spec") if shared else await self._preset(namespace, spec, name)
         return found
 
     async def _preset(self, namespace: str, spec: Mapping[str, Any], name: str) -> Any:

@@ -24,6 +24,8 @@ WATCHED: tuple[Resource, ...] = (
     kube.RELEASES,
     kube.DECISIONS,
     kube.EVIDENCES,
+    kube.POLICIES,
+    kube.NAMESPACES,
     kube.SOURCES,
     kube.TEMPLATES,
     kube.CLUSTER_TEMPLATES,

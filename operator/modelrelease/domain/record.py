@@ -28,6 +28,7 @@ class RecordKind(StrEnum):
     SUPERSEDED = "Superseded"
     RETRIED = "Retried"
     TIGHTENED = "Tightened"
+    LOOSENED = "Loosened"
     PAUSED = "Paused"
     RESUMED = "Resumed"
     INTENT_VOID = "IntentVoid"

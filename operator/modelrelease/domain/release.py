@@ -12,6 +12,7 @@ from modelrelease.domain.habit import Habit
 from modelrelease.domain.offline import OfflineEvidence
 from modelrelease.domain.plan import Plan, StageLengths
 from modelrelease.domain.record import Head, Record, RecordKind
+from modelrelease.domain.tier import Standing
 from modelrelease.domain.traffic import RouteView, Traffic
 from modelrelease.domain.unit import Backend, Unit, UnitRef
 from modelrelease.domain.verdict import Verdict
@@ -46,7 +47,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What the object says. `unit` and `plan` are None when faults kept them from being built."""
+    """What the object says. `unit` and `plan` are None when faults kept them from being built.
+
+    `standing` is how it stands to its policy, None while that cannot be told.
+    """
 
     namespace: str
     name: str
@@ -58,6 +62,7 @@ class Release:
     faults: tuple[Fault, ...] = ()
     deleting: bool = False
     finalizer: bool = True
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,21 @@ class Enforcement(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How a release stands to its policy: its tier and why (in sentences), the policy, and in what it falls short.
+
+    `shortfalls` are told and hold nothing: of a policy that only advises, or of a release that is at rest.
+    """
+
+    tier: Tier
+    reasons: tuple[str, ...]
+    policy: str
+    policy_digest: str
+    shortfalls: tuple[str, ...] = ()
+    built_in: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Governed:
     """What a plan was made under, as part of its digest.
 

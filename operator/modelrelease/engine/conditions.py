@@ -4,16 +4,19 @@ Ready is always there; Reconciling and Stalled only when true. Messages hold no 
 written on transitions and not at each tick.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from modelrelease.domain.canonical import short
 from modelrelease.domain.entry import EntryOutcome, EntryVerdict
 from modelrelease.domain.release import IN_TRAFFIC, Observed, Progress, Release, State
 from modelrelease.domain.traffic import Acceptance
 from modelrelease.domain.verdict import Outcome
 from modelrelease.engine.actions import Hold, Step
 from modelrelease.engine.entry import entry_said
+from modelrelease.engine.repolicy import SHOWN, pending
+from modelrelease.governance.effective import BELOW_TIER
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -43,6 +46,7 @@ def conditions(
         *_drift(step),
         *_watch(progress),
         *_superseded(release, progress),
+        *_policy(release, progress),
     ]
     return tuple({condition.type: condition for condition in found}.values())
 
@@ -193,3 +197,33 @@ def _superseded(release: Release, progress: Progress) -> Iterable[Condition]:
     if wanted and progress.stable and wanted != progress.stable.digest and progress.state not in IN_TRAFFIC:
         message = f"production runs {progress.stable.version}, the spec says {release.unit.version}"  # type: ignore[union-attr]
         yield Condition("SpecSuperseded", "True", "ProductionDiffers", message)
+
+
+def _policy(release: Release, progress: Progress) -> Iterable[Condition]:
+    """Whether the release asks for what its tier asks for, and what of a changed policy waits."""
+    standing = release.standing
+    if standing is not None and standing.shortfalls:
+        yield Condition("PolicySatisfied", "False", BELOW_TIER, _listed(standing.shortfalls))
+    elif standing is not None and not standing.built_in:
+        below = [fault for fault in release.faults if fault.reason == BELOW_TIER]
+        if below:
+            yield Condition("PolicySatisfied", "False", BELOW_TIER, _listed([fault.message for fault in below]))
+        else:
+            message = f"it asks for all that tier {standing.tier.value} of ReleasePolicy {standing.policy} asks for"
+            yield Condition("PolicySatisfied", "True", "Satisfied", message)
+    waiting = pending(release, progress)
+    if waiting is not None and waiting.plan.governed is not None:
+        asks = (
+            f"ReleasePolicy {waiting.plan.governed.policy} asks for something else now: {_listed(waiting.differences)}"
+        )
+        mend = "it applies to the next rollout"
+        if waiting.roles:
+            roles = ", ".join(waiting.roles)
+            mend += f", or to this one when {roles} approved plan {short(waiting.plan.digest)}: modelrelease approve "
+            mend += f"{release.name} --role {waiting.roles[0]} --policy-change --reason …"
+        yield Condition("PolicyPending", "True", "PolicyLoosened", f"{asks}; {mend}")
+
+
+def _listed(phrases: Sequence[str]) -> str:
+    more = f"; and {len(phrases) - SHOWN} more" if len(phrases) > SHOWN else ""
+    return "; ".join(phrases[:SHOWN]) + more

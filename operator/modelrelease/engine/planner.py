@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from modelrelease.domain.release import IN_TRAFFIC, Observed, Progress, Release, State
-from modelrelease.engine import first_contact, intents, lowering, raising, upkeep
+from modelrelease.engine import first_contact, intents, lowering, raising, repolicy, upkeep
 from modelrelease.engine.actions import Step
 from modelrelease.engine.case import Case
 from modelrelease.engine.checks import relevant
@@ -33,6 +33,7 @@ MOVES: tuple[Move, ...] = (
     void_orphan,
     upkeep.note_pause,
     raising.follow_spec,
+    repolicy.follow_policy,
     upkeep.reject_foreign_change,
     raising.start,
     upkeep.finish_watch,

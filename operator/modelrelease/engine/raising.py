@@ -48,7 +48,8 @@ from modelrelease.engine.checks import (
 )
 from modelrelease.engine.entry import entry_body, impact_body
 from modelrelease.engine.lowering import KEPT_OUTCOMES, nobody_to_take_it
-from modelrelease.engine.records import decision_body, exposure_body, judged_body, record, unit_body
+from modelrelease.engine.records import decision_body, exposure_body, governed_body, judged_body, record, unit_body
+from modelrelease.engine.repolicy import by_policy
 from modelrelease.engine.states import Trigger, transition
 from modelrelease.engine.train import train_body
 from modelrelease.governance.tightening import tightens as entry_tightens
@@ -69,7 +70,7 @@ def follow_spec(case: Case) -> Step | None:
         return None
     old = progress.plan
     if wanted.digest == progress.candidate.digest and old is not None:
-        if new == old:
+        if new == old or by_policy(new, old):
             return None
         if only_tighter(new, old, case.now):
             return _tighten(case, new)
@@ -149,9 +150,14 @@ def _counted_at_least(case: Case) -> float:
 
 
 def only_tighter(new: Plan, old: Plan, now: datetime) -> bool:
-    """Whether `new` differs from `old` only by bounds and entry demands as strict and a train as narrow (R7)."""
-    rest = replace(new, gates=old.gates, entry=old.entry, train=old.train)
+    """Whether `new` differs from `old` only by bounds and entry demands as strict and a train as narrow (R7).
+
+    A lower tier is never tighter.
+    """
+    rest = replace(new, gates=old.gates, entry=old.entry, train=old.train, governed=old.governed)
     if rest != old or len(new.gates) != len(old.gates) or not entry_tightens(new.entry, old.entry):
+        return False
+    if new.governed and old.governed and new.governed.tier.rank < old.governed.tier.rank:
         return False
     if not narrows(new.train, old.train, now):
         return False
@@ -185,6 +191,7 @@ def _raise(case: Case) -> Step:
         candidate=unit_body(progress.candidate),
         stable=unit_body(progress.stable),
         plan=plan.digest,
+        **governed_body(plan),
         stage=upcoming.name,
         before=exposure_body(progress.exposure),
         after=exposure_body(upcoming.exposure),
@@ -279,7 +286,8 @@ def _start(case: Case, wanted: UnitRef, plan: Plan, retries: list[Decision]) -> 
     """Begin at the first stage. A Retry first lifts the mark from the route: from then on a mark is a new stop (S3)."""
     assert case.release.unit is not None
     progress = _begin(case, case.progress, wanted, plan)
-    message = f"{wanted.version} starts: {len(plan.stages)} stages, {len(plan.gates)} gates"
+    tier = f" in tier {plan.governed.tier.value}" if plan.governed else ""
+    message = f"{wanted.version} starts{tier}: {len(plan.stages)} stages, {len(plan.gates)} gates"
     chained = record(
         case,
         RecordKind.RETRIED if retries else RecordKind.STARTED,
@@ -287,6 +295,7 @@ def _start(case: Case, wanted: UnitRef, plan: Plan, retries: list[Decision]) -> 
         candidate=unit_body(wanted),
         stable=unit_body(progress.stable),
         plan=plan.digest,
+        **governed_body(plan, case.release.standing),
         decisions=decision_body(retries),
     )
     progress = replace(
@@ -319,7 +328,9 @@ def _restart(case: Case, wanted: UnitRef | None, plan: Plan, why: str) -> Step:
     if not candidate_share(case).is_zero and (hold := nobody_to_take_it(case)):
         return Step(progress, holds=(hold,))
     message = f"{old.version} starts over: {why}" if wanted == old else f"{old.version} is given up: {why}"
-    chained = record(case, RecordKind.SUPERSEDED, message, given_up=unit_body(old), candidate=unit_body(wanted))
+    governed = governed_body(plan, case.release.standing) if wanted is not None else {}
+    bodies = {"given_up": unit_body(old), "candidate": unit_body(wanted), **governed}
+    chained = record(case, RecordKind.SUPERSEDED, message, **bodies)
     begun = _begin(case, progress, wanted or old, plan)
     begun = replace(begun, state=transition(progress.state, Trigger.RESTART, State.PREPARING), head=chained.head)
     if wanted is None:

@@ -6,7 +6,9 @@ from typing import Any
 
 from modelrelease.domain.decision import Decision
 from modelrelease.domain.exposure import Exposure, percent
+from modelrelease.domain.plan import Plan
 from modelrelease.domain.record import Record, RecordKind
+from modelrelease.domain.tier import Standing
 from modelrelease.domain.unit import UnitRef
 from modelrelease.domain.verdict import Verdict
 from modelrelease.engine.case import Case
@@ -45,6 +47,17 @@ def unit_body(unit: UnitRef | None) -> Mapping[str, object] | None:
         "digest": unit.digest,
         "revision": unit.revision,
         "backend": str(unit.backend),
+    }
+
+
+def governed_body(plan: Plan, standing: Standing | None = None) -> dict[str, Any]:
+    """Under which policy a plan was made, in which tier, and why it is this one."""
+    if plan.governed is None:
+        return {}
+    return {
+        "tier": plan.governed.tier.value,
+        "tierReasons": list(standing.reasons) if standing else None,
+        "policy": {"name": plan.governed.policy, "digest": plan.governed.policy_digest},
     }
 
 

@@ -1,0 +1,161 @@
+"""Which policy a release is under, in which tier it is, and the plan that follows; read from what the watches show.
+
+A policy and a namespace's labels are read anew where exposure may rise. Stable's unit is read once per stable unit and
+only where something is to be released, so that releases at rest cost no reads.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from modelrelease.api.convert import (
+    PolicyObject,
+    Revision,
+    applying,
+    declared_of,
+    policy_object,
+    policy_of,
+    revision_of,
+    risk_of,
+)
+from modelrelease.api.convert_policy import BUILT_IN
+from modelrelease.api.convert_risk import Risk
+from modelrelease.controller import kube
+from modelrelease.controller.kube import Kube
+from modelrelease.controller.store import Store
+from modelrelease.controller.units import Templates, Units
+from modelrelease.domain.policy import Policy
+from modelrelease.domain.release import Fault, Progress, Release, State
+from modelrelease.domain.tier import Enforcement, Standing, Tier
+from modelrelease.domain.unit import Unit
+from modelrelease.governance.effective import Declared, effective
+from modelrelease.governance.tier import classify
+
+log = structlog.get_logger()
+
+AT_REST = frozenset({State.SETTLED, State.WATCHING})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The policy for one release as it was made last, and from what."""
+
+    read: PolicyObject
+    templates: Templates
+    policy: Policy | tuple[Fault, ...]
+
+
+class Governing:
+    """Governs for one process. Remembers only what is cheap to lose."""
+
+    def __init__(self, kube_: Kube, store: Store, units: Units) -> None:
+        self._kube, self._store, self._units = kube_, store, units
+        self._policies: tuple[int, Mapping[str, PolicyObject | tuple[Fault, ...]]] = (-1, {})
+        self._found: dict[str, Found] = {}
+        self._stable: dict[str, tuple[str, Unit | None]] = {}
+
+    def forget(self, key: str) -> None:
+        """The release is gone."""
+        self._found.pop(key, None)
+        self._stable.pop(key, None)
+
+    async def read_live(self, namespace: str) -> None:
+        """Read the policies and the namespace from the API server now. Raises ApiError."""
+        seen = set()
+        for obj in await self._kube.list(kube.POLICIES):
+            seen.add(obj["metadata"]["name"])
+            self._store.put(kube.POLICIES, obj)
+        for ghost in [obj for obj in self._store.all(kube.POLICIES) if obj["metadata"]["name"] not in seen]:
+            self._store.drop(kube.POLICIES, ghost)
+        await self._read_namespace(namespace)
+
+    async def govern(self, key: str, obj: Any, release: Release, progress: Progress) -> Release:
+        """The release with the plan that its policy makes of what it asked for; faults where that is too little.
+
+        Raises ApiError where something that is not known yet cannot be read.
+        """
+        unit, plan, spec = release.unit, release.plan, obj.get("spec") or {}
+        risk = risk_of(spec)
+        if not isinstance(risk, Risk):
+            return replace(release, faults=(*release.faults, *risk))
+        if unit is None or plan is None:
+            return release
+        policy = await self._policy(key, release.namespace, spec)
+        if not isinstance(policy, Policy):
+            return _refused(release, progress, policy)
+        stable = await self._stable_unit(key, release, progress)
+        tier = classify(policy.floors, declared=risk.declared, touches=risk.touches, unit=unit, stable=stable)
+        declared = declared_of(spec, plan)
+        made, faults = effective(declared, policy, tier.tier)
+        standing = Standing(tier.tier, tier.reasons, policy.name, policy.digest, built_in=policy.name == BUILT_IN)
+        if policy.enforcement is Enforcement.ADVISE and not standing.built_in:
+            standing = replace(standing, shortfalls=_advice(declared, policy, tier.tier))
+        if faults and _at_rest(release, progress):
+            return replace(
+                release, plan=made, standing=replace(standing, shortfalls=tuple(fault.message for fault in faults))
+            )
+        return replace(release, plan=made, standing=standing, faults=(*release.faults, *faults))
+
+    async def _policy(self, key: str, namespace: str, spec: Mapping[str, Any]) -> Policy | tuple[Fault, ...]:
+        known = self._store.get(kube.NAMESPACES, namespace) or await self._read_namespace(namespace)
+        labels = ((known or {}).get("metadata") or {}).get("labels") or {}
+        read = applying(self._readable(), labels, namespace)
+        if isinstance(read, Fault):
+            return (read,)
+        templates = await self._units.shared_templates(namespace, spec, read.templates)
+        found = self._found.get(key)
+        if found is None or found.read != read or found.templates != templates:
+            found = self._found[key] = Found(read, templates, policy_of(read, templates))
+        return found.policy
+
+    def _readable(self) -> Mapping[str, PolicyObject | tuple[Fault, ...]]:
+        version = self._store.versions[kube.POLICIES.plural]
+        if self._policies[0] != version:
+            objects = self._store.all(kube.POLICIES)
+            self._policies = (version, {obj["metadata"]["name"]: policy_object(obj) for obj in objects})
+        return self._policies[1]
+
+    async def _read_namespace(self, namespace: str) -> Any | None:
+        found = await self._kube.find(kube.NAMESPACES, None, namespace)
+        if found is not None:
+            self._store.put(kube.NAMESPACES, found)
+        return found
+
+    async def _stable_unit(self, key: str, release: Release, progress: Progress) -> Unit | None:
+        """The whole unit that serves, None where nothing is known of it: then everything counts as changed."""
+        stable = progress.stable
+        if stable is None:
+            return None
+        if release.unit is not None and release.unit.digest == stable.digest:
+            return release.unit
+        known = self._stable.get(key)
+        if known is None or known[0] != stable.digest:
+            obj = await self._kube.find(kube.REVISIONS, release.namespace, stable.revision)
+            revision = revision_of(obj) if obj is not None else None
+            whole = isinstance(revision, Revision) and revision.unit.digest == stable.digest
+            unit = revision.unit if isinstance(revision, Revision) and whole else None
+            if unit is None:
+                log.warning("stable's revision cannot be read: every part counts as changed", release=key)
+            known = self._stable[key] = (stable.digest, unit)
+        return known[1]
+
+
+def _at_rest(release: Release, progress: Progress) -> bool:
+    """Whether the release serves what it asks for, so that nothing is to be held up by a policy."""
+    unit, stable = release.unit, progress.stable
+    return progress.state in AT_REST and bool(unit and stable and unit.digest == stable.digest)
+
+
+def _refused(release: Release, progress: Progress, faults: tuple[Fault, ...]) -> Release:
+    """Without a policy nothing rises; what serves already goes on."""
+    if _at_rest(release, progress):
+        return release
+    return replace(release, faults=(*release.faults, *faults))
+
+
+def _advice(declared: Declared, policy: Policy, tier: Tier) -> tuple[str, ...]:
+    """What the release would be refused for, were the policy enforced."""
+    enforced = replace(policy, enforcement=Enforcement.ENFORCE)
+    return tuple(fault.message for fault in effective(declared, enforced, tier)[1])
