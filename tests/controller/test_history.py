@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from modelrelease.controller.history import (
+    MOST_ROUNDS,
     PATIENCE_S,
     SUFFIX,
     History,
@@ -15,6 +16,7 @@ from modelrelease.controller.history import (
     places_of_stable,
     subscription,
 )
+from modelrelease.domain.evidence import Stratum, Tally
 from modelrelease.domain.gate import Gate
 from modelrelease.gates.windows import LONGEST_S
 from modelrelease.metrics.answers import Failed
@@ -51,11 +53,11 @@ def lived(
             prometheus.put("requests_total", START_S + at_s, count, code=code, namespace="shop", service="chat-v1")
 
 
-async def read(prometheus: MemoryPrometheus, history: History, *, seconds: float = 1) -> History:
+async def read(prometheus: MemoryPrometheus, history: History, *, seconds: float = 1, answers: bool = True) -> History:
     collector = Collector(SETTINGS, prometheus)
     collector.subscribe(subscription(history.wanted, history.wanted.gates, scrape_interval_s=SCRAPE_S, fresh_s=60))
     ticks = await collector.collect(after(seconds))
-    for name in history.take(ticks["shop/chat" + SUFFIX]):
+    for name in history.take(ticks["shop/chat" + SUFFIX], answers=answers):
         history.work_out(name)
     return history
 
@@ -108,6 +110,45 @@ async def test_what_was_read_in_part_is_not_used_when_it_is_given_up() -> None:
     prometheus.fail = lambda query: Failed("timeout") if "[600s]" not in query else None
     history = await read(prometheus, History(wanted()), seconds=PATIENCE_S + 1)
     assert history.found == ()
+
+
+async def test_while_the_source_is_down_the_history_is_not_given_up_but_read_when_it_is_back() -> None:
+    """The release is held up by its silent source anyway."""
+    prometheus = MemoryPrometheus()
+    lived(prometheus, size=1)
+    prometheus.fail = lambda _: Failed("503 Service Unavailable")
+    history = History(wanted())
+    for seconds in (1, PATIENCE_S, 10 * PATIENCE_S):
+        await read(prometheus, history, seconds=seconds, answers=False)
+        assert history.found is None
+    prometheus.fail = lambda _: None
+    assert (await read(prometheus, history, seconds=10 * PATIENCE_S + 5)).found
+
+
+async def test_what_is_read_after_a_history_is_whole_changes_nothing() -> None:
+    """A second gate may still be read while the first one's habit waits for its turn to be worked out."""
+    prometheus = MemoryPrometheus()
+    lived(prometheus, size=3, spread=6)
+    history, collector = History(wanted()), Collector(SETTINGS, prometheus)
+    collector.subscribe(subscription(history.wanted, history.wanted.gates, scrape_interval_s=SCRAPE_S, fresh_s=60))
+    handed = [history.take((await collector.collect(after(seconds)))["shop/chat" + SUFFIX]) for seconds in (1, 6, 11)]
+    assert handed == [("errors",), (), ()]
+    history.work_out("errors")
+    assert history.found
+
+
+async def test_of_a_source_that_scrapes_more_often_than_it_says_the_newest_rounds_count() -> None:
+    def rounds(start: int, bad: float, count: int) -> list[Stratum]:
+        times = [START + timedelta(seconds=start + 15 * index) for index in range(count)]
+        end = timedelta(seconds=15)
+        return [Stratum(time, time + end, Tally(), Tally(1000, bad)) for time in times]
+
+    history, newest = History(wanted()), History(wanted())
+    newest.strata["errors"] = rounds(0, 10, MOST_ROUNDS)
+    history.strata["errors"] = [*rounds(-15 * 600, 0, 600), *newest.strata["errors"]]
+    for each in (history, newest):
+        each.work_out("errors")
+    assert history.found == newest.found
 
 
 async def test_each_gate_is_known_by_itself() -> None:

@@ -78,6 +78,7 @@ class EvidenceService:
         self._outages: dict[str, Outage] = {}
         self._histories: dict[str, History] = {}
         self._working: set[asyncio.Task[None]] = set()
+        self._arithmetic = asyncio.Lock()
 
     def set_source(self, settings: SourceSettings) -> None:
         """Add a source, or change it: its collector starts anew and its releases' evidence is read again."""
@@ -127,7 +128,7 @@ class EvidenceService:
             self._subscribe(known, source)
 
     def read_history(self, key: str, wanted: HistoryWanted | None) -> None:
-        """Have stable's history read before the first stage; None: it is not wanted, or no more."""
+        """Have stable's history up to now read before the first stage; None: it is not wanted, or no more."""
         known = self._histories.get(key)
         if known is not None and (wanted is None or known.wanted.token != wanted.token):
             del self._histories[key]
@@ -135,7 +136,7 @@ class EvidenceService:
                 collector.unsubscribe(key + SUFFIX)
             known = None
         if wanted is not None and known is None:
-            self._histories[key] = History(wanted)
+            self._histories[key] = History(replace(wanted, since=max(wanted.since, datetime.now(UTC))))
             for source in self._sources:
                 self._subscribe_history(self._histories[key], source)
 
@@ -221,9 +222,7 @@ class EvidenceService:
         )
 
     def _subscribe_history(self, history: History, source: str) -> None:
-        gates = tuple(
-            gate for gate in history.wanted.gates if gate.source == source and gate.name not in history.habits
-        )
+        gates = tuple(gate for gate in history.wanted.gates if gate.source == source and not history.is_done(gate.name))
         for gate in gates:
             history.strata.pop(gate.name, None)
         if gates:
@@ -277,7 +276,9 @@ class EvidenceService:
         looked = False
         for key, tick in ticks.items():
             if key.endswith(SUFFIX):
-                self._take_history(key.removesuffix(SUFFIX), tick, self._collectors[settings.name])
+                own = ticks.get(key.removesuffix(SUFFIX))
+                answers = own is None or own.source_down is None
+                self._take_history(key.removesuffix(SUFFIX), tick, self._collectors[settings.name], answers=answers)
                 continue
             judged = self._judged.get(key)
             if judged is None:
@@ -292,12 +293,12 @@ class EvidenceService:
             looked = looked or self._look_at_lengths(judged, tick.at, settings)
             self._wake(key.removesuffix("#watch"))
 
-    def _take_history(self, key: str, tick: Tick, collector: Collector) -> None:
+    def _take_history(self, key: str, tick: Tick, collector: Collector, *, answers: bool) -> None:
         history = self._histories.get(key)
         if history is None:
             return
-        whole = history.take(tick)
-        if all(evidence.gate in whole or evidence.gate in history.habits for evidence in tick.evidence):
+        whole = history.take(tick, answers=answers)
+        if all(history.is_done(evidence.gate) for evidence in tick.evidence):
             collector.unsubscribe(key + SUFFIX)
         if whole:
             task = asyncio.create_task(self._work_out(key, history, whole))
@@ -305,8 +306,15 @@ class EvidenceService:
             task.add_done_callback(self._working.discard)
 
     async def _work_out(self, key: str, history: History, gates: Iterable[str]) -> None:
+        """One gate after the other, of all releases: more threads of arithmetic would only slow the event loop."""
         for gate in gates:
-            await asyncio.to_thread(history.work_out, gate)
+            async with self._arithmetic:
+                try:
+                    await asyncio.to_thread(history.work_out, gate)
+                except Exception:
+                    log.exception("stable's history says nothing", release=key, gate=gate)
+                    self._telemetry.errors.labels("bug").inc()
+                    history.give_up(gate)
         self._wake(key)
 
     def _tell(self, source: str, down: str | None, releases: int) -> None:

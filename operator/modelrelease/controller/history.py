@@ -19,8 +19,11 @@ LONGEST_S = 6 * 3600.0
 MOST_SCRAPES = 1500
 """How far back is read: so many seconds, but not more than so many scrapes."""
 
+MOST_ROUNDS = 2 * MOST_SCRAPES
+"""Of a source that scrapes more often than it says, so many of the newest rounds count: arithmetic has an end."""
+
 PATIENCE_S = 60.0
-"""For how long the first stage waits for a history that cannot be read."""
+"""For how long the first stage waits for a history that cannot be read from a source that answers otherwise."""
 
 SUFFIX = "#history"
 """Ends the keys of these subscriptions."""
@@ -42,31 +45,58 @@ class HistoryWanted:
 
 @dataclass(slots=True)
 class History:
-    """The reading of one release's history. `habits`: what came of it by gate, None where too little is known."""
+    """The reading of one release's history. `habits`: what came of it by gate, None where too little is known.
+
+    `handed`: the gates whose history is whole; what is read of them afterwards is another one and does not count.
+    """
 
     wanted: HistoryWanted
     strata: dict[str, list[Stratum]] = field(default_factory=dict)
     habits: dict[str, Habit | None] = field(default_factory=dict)
+    handed: set[str] = field(default_factory=set)
+    _asked: dict[str, datetime] = field(default_factory=dict)
+    _unread_s: dict[str, float] = field(default_factory=dict)
 
-    def take(self, tick: Tick) -> tuple[str, ...]:
-        """Take what was read; the gates whose history is whole now. One that cannot be read for long is given up."""
-        late = (tick.at - self.wanted.since).total_seconds() > PATIENCE_S
+    def take(self, tick: Tick, *, answers: bool = True) -> tuple[str, ...]:
+        """Take what was read; the gates whose history is whole now, each once. One that cannot be read is given up.
+
+        `answers`: whether the source answers what else the release asks. While it does not, the release is held up
+        anyway, and its history can still be read when it is back.
+        """
         whole = []
         for evidence in tick.evidence:
-            if evidence.gate in self.habits:
+            name = evidence.gate
+            if self.is_done(name):
                 continue
-            self.strata.setdefault(evidence.gate, []).extend(map(_of_stable, evidence.strata))
+            late = self._is_late(name, tick.at, answers)
+            self.strata.setdefault(name, []).extend(map(_of_stable, evidence.strata))
             if evidence.problem is None or evidence.problem.cause is not Cause.SOURCE_DOWN:
-                whole.append(evidence.gate)
+                whole.append(name)
+                self.handed.add(name)
             elif late:
-                self.habits[evidence.gate] = None
+                self.give_up(name)
         return tuple(whole)
+
+    def is_done(self, name: str) -> bool:
+        """Whether nothing more is to be read for a gate."""
+        return name in self.handed or name in self.habits
+
+    def give_up(self, name: str) -> None:
+        """Nothing is known of a gate: its test learns on the way."""
+        self.habits[name] = None
+        self.strata.pop(name, None)
 
     def work_out(self, name: str) -> None:
         """Find one gate's habit. Up to a second of arithmetic, so not for an event loop."""
         gate = next(gate for gate in self.wanted.gates if gate.name == name)
-        strata = self.strata.pop(name, [])
-        self.habits[name] = known_habit(gate, strata)
+        strata = sorted(self.strata.pop(name, []), key=lambda stratum: stratum.start)
+        self.habits[name] = known_habit(gate, strata[-MOST_ROUNDS:])
+
+    def _is_late(self, name: str, at: datetime, answers: bool) -> bool:
+        before, self._asked[name] = self._asked.get(name, self.wanted.since), at
+        if answers:
+            self._unread_s[name] = self._unread_s.get(name, 0.0) + (at - before).total_seconds()
+        return self._unread_s.get(name, 0.0) > PATIENCE_S
 
     @property
     def found(self) -> tuple[tuple[str, Habit], ...] | None:

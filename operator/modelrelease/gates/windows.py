@@ -53,6 +53,9 @@ FEWEST_TICKS = 60
 FEWEST_BAD = 50.0
 """Less history than this says nothing: the window is then the longest one."""
 
+MOST = 2.0**53
+"""More than this in one tick is a broken counter, with which arithmetic overflows; it says nothing either."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tick:
@@ -105,6 +108,8 @@ def _habit(arms: Sequence[tuple[Stratum, Tally]], *, longest_s: int, counts: boo
     ticks = sum(tick.n > 0 for row in rows for tick in row)
     bad = sum(tick.y for row in rows for tick in row)
     if ticks < FEWEST_TICKS or (counts and bad < FEWEST_BAD):
+        return Habit(longest_s, None)
+    if not all(abs(amount) <= MOST for row in rows for tick in row for amount in (tick.n, tick.y)):
         return Habit(longest_s, None)
     lags = max(1, round(LASTING_S / tick_s))
     covariances = _covariances(rows, local=max(1, round(LOCAL_S / tick_s)), lags=lags, counts=counts)
