@@ -15,3 +15,12 @@ def test_one_unreadable_object_leaves_the_evidence_of_every_release_readable() -
     store.put(kube.EVIDENCES, offline("good"))
     found = Attested(Kube(None), store).of(gen_release())
     assert [each.name for each in found] == ["good"]
+
+
+def test_what_was_read_once_goes_when_its_object_goes() -> None:
+    store = Store()
+    attested = Attested(Kube(None), store)
+    store.put(kube.EVIDENCES, offline("good"))
+    assert [each.name for each in attested.of(gen_release())] == ["good"]
+    store.drop(kube.EVIDENCES, store.get(kube.EVIDENCES, "assistants/good"))
+    assert attested.of(gen_release()) == ()

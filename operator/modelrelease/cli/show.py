@@ -67,6 +67,8 @@ def describe(release: Any) -> str:
     for gate in said.get("gates") or []:
         where = f" [{gate['segment']}]" if gate.get("segment") else ""
         lines.append(f"  gate       {gate['outcome']:<10} {gate['name']}{where}: {gate['sentence']}")
+    for verdict in said.get("entry") or []:
+        lines.append(f"  entry      {verdict['outcome']:<10} {verdict['sentence']}")
     for condition in said.get("conditions") or []:
         lines.append(
             f"  condition  {condition['type']}={condition['status']} {condition['reason']}: {condition['message']}"
