@@ -183,6 +183,15 @@ def test_a_first_install_waits_for_its_evidence_and_is_compared_with_nothing():
     assert records(step)[0].body["entry"]["unit"] == B.digest
 
 
+def test_a_first_install_that_its_evidence_refutes_needs_a_person():
+    new = gen_release(plan=DEMANDING, owned=True)
+    for offline, ready, stalled in (((), "Unknown", False), ((evidence(turkish=60),), "False", True)):
+        step = decide(gen_progress(State.NEW), gone(owned=True), release=new, offline=offline)
+        found = {each.type: each for each in conditions(new, step, gen_observed(gone(owned=True), offline=offline))}
+        assert found["Ready"].status == ready
+        assert ("Stalled" in found) == stalled
+
+
 def test_adoption_is_not_gated():
     release = gen_release(UNIT_A, plan=DEMANDING)
     step = decide(gen_progress(State.NEW), gen_route(), release=release, baseline=UNIT_A.backend)

@@ -14,7 +14,7 @@ from modelrelease.domain.release import IN_TRAFFIC, Observed, Progress, Release,
 from modelrelease.domain.traffic import Acceptance
 from modelrelease.domain.verdict import Outcome
 from modelrelease.engine.actions import Hold, Step
-from modelrelease.engine.entry import entry_said
+from modelrelease.engine.entry import FAILED, entry_said
 from modelrelease.engine.repolicy import SHOWN, pending
 from modelrelease.governance.effective import BELOW_TIER
 
@@ -82,7 +82,7 @@ def _health(release: Release, step: Step) -> Iterable[Condition]:
             yield Condition("Reconciling", "True", hold.reason, hold.message)
 
 
-STALLING = frozenset({"RouteConflict", "RouteUnusable", "RouteMissing", "BaselineUnclear"})
+STALLING = frozenset({"RouteConflict", "RouteUnusable", "RouteMissing", "BaselineUnclear", FAILED})
 """Holds at first contact that need a person: without an edit nothing will move."""
 
 
