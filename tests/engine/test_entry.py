@@ -11,8 +11,9 @@ from modelrelease.api.entry_record import entry_differences, judged_again
 from modelrelease.domain.decision import Action
 from modelrelease.domain.entry import Entry, EntryGate, EntryOutcome, SubgroupRule
 from modelrelease.domain.offline import Impact, Measurement, OfflineEvidence, Reference, ReferenceType, Subgroup, Suite
-from modelrelease.domain.record import Record, RecordKind
+from modelrelease.domain.record import GENESIS, Head, Record, RecordKind
 from modelrelease.domain.release import State
+from modelrelease.domain.traffic import Target
 from modelrelease.domain.unit import Backend, Part, PartName, Unit, unit_ref
 from modelrelease.domain.verdict import Outcome
 from modelrelease.engine.case import Case
@@ -23,6 +24,7 @@ from tests.engine.builders import (
     NOW,
     PLAN,
     UNIT_A,
+    ZERO,
     A,
     B,
     C,
@@ -124,6 +126,16 @@ def test_a_failed_entry_gate_takes_the_release_back_in_every_state(state):
     assert "language tr has 0.6 (60 of 100); at least 0.85 is needed" in stopped.stop.message
     assert order(step)[0] == "Lower"
     assert writes(step)[0].target.stopped == B.digest
+
+
+def test_a_raise_that_was_decided_is_not_carried_out_once_its_evidence_expired():
+    progress = gen_progress(State.RAISING, stage=0, plan=DEMANDING, head=Head(7, GENESIS))
+    before = gen_route(Target(A, B, ZERO))
+    release = gen_release(plan=DEMANDING)
+    assert raises(decide(progress, before, release=release, offline=GOOD))
+    late = decide(progress, before, release=release, offline=(evidence(expires_at=NOW), STABLES))
+    assert not raises(late)
+    assert saved(late).state is State.PREPARING
 
 
 def test_a_revert_does_not_ask_for_evidence():
