@@ -14,7 +14,9 @@ from modelrelease.domain.policy import Demands, Policy, TierStage
 from modelrelease.domain.tier import Tier
 from modelrelease.governance.effective import Declared
 from modelrelease.governance.path import Written
+from modelrelease.governance.tightening import looser
 from tests.governance.builders import SEGMENTS, exposure, gate, policy
+from tests.governance.drawn_entry import entries
 
 NAMES = (*SEGMENTS, REST)
 FIGURES = tuple(Decimal(number) / 100 for number in (0, 1, 4, 6, 12, 31))
@@ -69,7 +71,7 @@ def demands(draw: st.DrawFn, tier: Tier) -> Demands:
     kinds = tuple(draw(st.sets(st.sampled_from(Kind), max_size=1)))
     limits = [draw(seconds) for _ in range(3)]
     odds = [draw(st.none() | st.integers(1, 99)) for _ in range(2)]
-    return Demands(tier, draw(gate_lists), kinds, tuple(stages), *limits, *odds)
+    return Demands(tier, draw(gate_lists), kinds, tuple(stages), *limits, *odds, entry=draw(entries))
 
 
 @st.composite
@@ -89,7 +91,8 @@ def releases(draw: st.DrawFn) -> Declared:
     )
     path = tuple(each.stage for each in written) or (Stage("all", exposure(low=1000, vip=1000, rest=1000)),)
     own_watch = draw(st.booleans())
-    return Declared(Plan(path, draw(gate_lists), watch_s=draw(seconds)), SEGMENTS, written, own_watch)
+    plan = Plan(path, draw(gate_lists), watch_s=draw(seconds), entry=draw(entries))
+    return Declared(plan, SEGMENTS, written, own_watch)
 
 
 def passes(rule: Rule, candidate: Decimal, stable: Decimal) -> bool:
@@ -134,6 +137,7 @@ def looser_than(plan: Plan, tier: Demands) -> list[str]:
         found.append("broken")
     if tier.beta_permille is not None and plan.limits.beta_permille > tier.beta_permille:
         found.append("beta")
+    found += [f"entry: {said}" for said in looser(plan.entry, tier.entry)]
     return found + (_in_bands(plan.stages, tier.stages) if tier.stages else [])
 
 

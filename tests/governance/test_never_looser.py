@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from modelrelease.domain.tier import Tier
 from modelrelease.governance.differences import applies_as_a_whole, differences, same, tightened
 from modelrelease.governance.effective import effective
+from modelrelease.governance.tightening import tightens
 from tests.governance.drawn import falls, gates, implies, looser_than, policies, releases
 
 SLOW = [HealthCheck.too_slow]
@@ -30,6 +31,7 @@ def test_the_plan_is_never_looser_than_the_tier_nor_than_the_release(asked, poli
     assert len({stage.name for stage in plan.stages}) == len(plan.stages)
     if faults:
         return
+    assert tightens(plan.entry, asked.plan.entry)
     assert plan.watch_s >= (asked.plan.watch_s if asked.own_watch else 0)
     for own in asked.plan.gates:
         assert any(implies(one, own) for one in plan.gates)
@@ -76,6 +78,7 @@ def test_what_applies_in_mid_rollout_is_never_looser_than_what_was(asked, policy
         assert set(stage.approvals) <= set(now.approvals) and now.require >= stage.require
     assert [stage.name for stage in found.stages[: entered + 1]] == [s.name for s in old.stages[: entered + 1]]
     assert all(any(implies(one, gate) for one in found.gates) for gate in old.gates)
+    assert tightens(found.entry, old.entry)
     assert found.watch_s >= old.watch_s and found.limits.missing_s <= old.limits.missing_s
     assert found.limits.alpha_permille == old.limits.alpha_permille
     assert applies_as_a_whole(old, found, entered=entered)

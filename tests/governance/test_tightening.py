@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
-from hypothesis import strategies as st
 
-from modelrelease.domain.entry import Entry, EntryGate, EntryOutcome, SubgroupRule
-from modelrelease.domain.offline import Better, Dataset, Reference, ReferenceType, Subgroup
+from modelrelease.domain.entry import Entry, EntryOutcome, SubgroupRule
+from modelrelease.domain.offline import Better, ReferenceType
+from modelrelease.domain.policy import Demands
+from modelrelease.domain.tier import Tier
+from modelrelease.governance.effective import effective
 from modelrelease.governance.tightening import combined, contradictions, looser, omissions, tightens
-from tests.governance.offline import NOW, STABLE, counts, gate, gen_evidence, judge
-
-decimals = st.none() | st.integers(0, 20).map(lambda twentieth: f"{twentieth / 20}")
-confidences = st.none() | st.sampled_from(["0.5", "0.9", "0.99"])
-groups = st.lists(st.sampled_from("ab"), max_size=2, unique=True).map(tuple)
-rules = st.builds(
-    SubgroupRule, st.sampled_from(["language", "age"]), groups, decimals, decimals, decimals,
-    st.none() | st.sampled_from(["1", "1.2", "2"]), st.sampled_from([0, 5, 20]), confidences,
-)  # fmt: skip
-gates = st.builds(
-    EntryGate, st.sampled_from(["one", "two"]), st.just("accuracy"), suite=st.just(None), minimum=decimals,
-    maximum=decimals, max_difference=decimals, confidence=confidences,
-    subgroups=st.lists(rules, max_size=2, unique_by=lambda rule: rule.dimension).map(tuple),
-)  # fmt: skip
-ages = st.none() | st.sampled_from([60, 7200, 10**7])
-entries = st.builds(
-    Entry, st.lists(gates, max_size=2, unique_by=lambda each: each.name).map(tuple),
-    st.lists(st.sampled_from(list(ReferenceType)[:2]), max_size=2, unique=True).map(tuple), ages, ages, st.booleans(),
-)  # fmt: skip
-shares = st.tuples(st.integers(0, 20), st.just(20)) | st.tuples(st.integers(0, 4), st.just(4))
-measured = st.builds(
-    lambda whole, parts, aged, papers: gen_evidence(
-        counts(*whole),
-        subgroups=tuple(Subgroup(*key, (counts(*pair),)) for key, pair in parts.items()),
-        age_h=aged,
-        references=tuple(Reference(paper, "x") for paper in papers),
-        data=(Dataset("d", collected_until=NOW),),
-    ),
-    shares,
-    st.dictionaries(st.tuples(st.sampled_from(["language", "age"]), st.sampled_from("abc")), shares, max_size=4),
-    st.sampled_from([0.5, 5]),
-    st.lists(st.sampled_from(list(ReferenceType)[:2]), max_size=2, unique=True),
-)  # fmt: skip
+from tests.governance.builders import declared, policy
+from tests.governance.drawn_entry import entries, measured, shares
+from tests.governance.offline import STABLE, counts, gate, gen_evidence, judge
 
 
 def let_in(entry: Entry, *evidence) -> bool:
@@ -95,3 +69,20 @@ def test_looseness_is_told_with_field_and_mend() -> None:
         "maxAge: it is not there; write 3600",
     ]
     assert next(iter(looser(Entry(), tier))) == "gates: gate quality is missing; add it"
+
+
+def test_a_release_that_is_looser_than_its_tier_is_told_and_what_it_left_out_is_added() -> None:
+    rule = SubgroupRule("language", ("en", "tr"), minimum="0.85")
+    asked = Entry((gate(minimum="0.9", subgroups=(rule,)),), (ReferenceType.MODEL_CARD,))
+    low, high = Demands(Tier.LOW, entry=asked), Demands(Tier.HIGH, entry=Entry(max_age_s=3600))
+    own = replace(declared().plan, entry=Entry((gate(minimum="0.8"), gate(name="auc", minimum="0.7"))))
+    plan, faults = effective(replace(declared(), plan=own), policy(low, high), Tier.HIGH)
+    assert [fault.message for fault in faults] == [
+        "spec.entry.gates (quality).min: 0.8 is looser than is demanded; write 0.9 or more, as tier High of "
+        "ReleasePolicy strict asks"
+    ]
+    assert [(each.name, each.minimum, each.subgroups) for each in plan.entry.gates] == [
+        ("quality", "0.9", (rule,)),
+        ("auc", "0.7", ()),
+    ]
+    assert (plan.entry.package, plan.entry.max_age_s) == ((ReferenceType.MODEL_CARD,), 3600)

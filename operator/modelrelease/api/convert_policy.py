@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from modelrelease.api.convert_entry import to_entry
 from modelrelease.api.convert_gates import Templates, gates_of
 from modelrelease.api.convert_train import train_of
 from modelrelease.api.faults import faults_of
@@ -29,6 +30,7 @@ from modelrelease.api.releasepolicy import (
     TierStageSpec,
 )
 from modelrelease.domain.canonical import digest
+from modelrelease.domain.entry import Entry
 from modelrelease.domain.exposure import NOTHING, REST
 from modelrelease.domain.policy import Demands, Floors, Policy, TierStage
 from modelrelease.domain.release import Fault
@@ -37,6 +39,7 @@ from modelrelease.domain.train import Train
 from modelrelease.domain.unit import PartName
 from modelrelease.governance.path import resolved
 from modelrelease.governance.strictness import at_least_as_strict, shortfalls
+from modelrelease.governance.tightening import contradictions
 
 INVALID_POLICY = "PolicyInvalid"
 """Reason of the faults of releases whose policy cannot be read."""
@@ -105,7 +108,7 @@ def policy_of(read: PolicyObject, templates: Templates) -> Policy | tuple[Fault,
             where = f"ReleasePolicy {read.name}: spec.tiers.{tier.value.lower()}"
             faults += [replace(each, message=each.message.replace("spec.gates", f"{where}.gates", 1)) for each in found]
     faults += [fault for each in demands for fault in _order_faults(read.name, each)]
-    faults += _gate_faults(read.name, demands)
+    faults += [*_gate_faults(read.name, demands), *_entry_faults(read.name, demands)]
     if faults:
         return tuple(faults)
     return Policy(
@@ -138,6 +141,7 @@ def _demands(name: str, tier: Tier, spec: TierSpec, templates: Templates) -> Dem
         alpha_permille=_permille(spec.alpha),
         beta_permille=_permille(spec.beta),
         train=train,
+        entry=to_entry(spec.entry) if spec.entry else Entry(),
     )
 
 
@@ -159,6 +163,15 @@ def _order_faults(policy: str, demands: Demands) -> Iterator[Fault]:
                 f"ReleasePolicy {policy}: spec.tiers.{demands.tier.value.lower()}.stages[{index}].exposure: stage "
                 f"{demands.stages[index].name} must give more than what is before it, and to no segment less",
             )
+
+
+def _entry_faults(policy: str, demands: list[Demands]) -> Iterator[Fault]:
+    """What a higher tier says of an entry gate of a lower tier's name is no looser, and is about the same metric."""
+    for higher, lower in ((higher, lower) for higher in demands for lower in demands):
+        if higher.tier.rank > lower.tier.rank:
+            where = f"ReleasePolicy {policy}: spec.tiers.{higher.tier.value.lower()}.entry"
+            for said in contradictions(higher.entry, lower.entry):
+                yield Fault(INVALID_POLICY, f"{where}.{said}, as tier {lower.tier.value} says")
 
 
 def _gate_faults(policy: str, demands: list[Demands]) -> Iterator[Fault]:

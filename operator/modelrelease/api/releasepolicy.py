@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from modelrelease.api.base import Duration, Matches, Name, SpecModel, StatusModel, atomic, map_by, rule, rules, unique
+from modelrelease.api.release_entry import EntrySpec
 from modelrelease.api.release_strategy import ALL_PERCENTS, WHOLE_PATH, Exposures, GateSpec, Roles
 from modelrelease.api.release_train import TrainSpec
 from modelrelease.domain.gate import Kind
@@ -170,6 +171,11 @@ class TierSpec(SpecModel):
     )
     beta: Probability | None = Field(
         None, description='The chance of a false pass per gate that gates are judged with. Default "0.05".'
+    )
+    entry: EntrySpec | None = Field(
+        None,
+        description="What offline evidence must show before any traffic. A release gets these demands beside its own; "
+        "its own entry gate of the same name must not be looser, and what it leaves out is added.",
     )
     train: TrainSpec | None = Field(
         None,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from modelrelease.domain.entry import Entry
 from modelrelease.domain.gate import Gate, Kind
 from modelrelease.domain.plan import Require
 from modelrelease.domain.tier import Enforcement, Tier, Touch
@@ -55,6 +56,7 @@ class Demands:
     alpha_permille: int | None = None
     beta_permille: int | None = None
     train: Train = field(default_factory=Train)
+    entry: Entry = field(default_factory=Entry)
 
 
 @dataclass(frozen=True, slots=True)

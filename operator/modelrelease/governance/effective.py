@@ -7,6 +7,7 @@ something is one more function in `RESPECTS`.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from modelrelease.domain.entry import Entry
 from modelrelease.domain.exposure import REST
 from modelrelease.domain.gate import Gate, Phase
 from modelrelease.domain.plan import Plan
@@ -15,6 +16,7 @@ from modelrelease.domain.release import Fault
 from modelrelease.domain.tier import Enforcement, Governed, Tier
 from modelrelease.governance.path import Written, banded, undeclared, unordered
 from modelrelease.governance.strictness import at_least_as_strict, same_measure, shortfalls
+from modelrelease.governance.tightening import combined, contradictions
 from modelrelease.governance.train import merged
 
 BELOW_TIER = "BelowTier"
@@ -151,6 +153,17 @@ def train(plan: Plan, _: Declared, asked: Asked) -> Merged:
     return replace(plan, train=merged(plan.train, *(each.train for each in asked.demands))), ()
 
 
+def entry(plan: Plan, _: Declared, asked: Asked) -> Merged:
+    """The tiers' entry demands and the release's own, the strictest of each; one that is looser is a fault."""
+    demanded = Entry()
+    for each in asked.demands:
+        demanded = combined(demanded, each.entry)
+    faults = tuple(
+        Fault(BELOW_TIER, f"spec.entry.{said}, as {asked} asks") for said in contradictions(plan.entry, demanded)
+    )
+    return replace(plan, entry=combined(demanded, plan.entry)), faults
+
+
 def advised_stages(plan: Plan, declared: Declared, asked: Asked) -> Merged:
     """The tier's path for a release that writes none."""
     if declared.stages:
@@ -163,7 +176,7 @@ def advised_watch(plan: Plan, declared: Declared, asked: Asked) -> Merged:
     return (plan, ()) if declared.own_watch else watch(plan, declared, asked)
 
 
-RESPECTS: tuple[Respect, ...] = (gates, stages, watch, limits, train)
+RESPECTS: tuple[Respect, ...] = (gates, stages, watch, limits, train, entry)
 """In what a tier asks for something, where the policy is enforced."""
 
 ADVISED: tuple[Respect, ...] = (advised_stages, advised_watch)
