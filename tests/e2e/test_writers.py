@@ -73,7 +73,7 @@ async def write(kubeconfig: Path, namespace: str, writer: int, lost: list[int]) 
     """Add EACH records to the chain, starting anew after each death and each lost race."""
     async with Mortal(kubeconfig, writer) as api:
         unused: Any = None
-        executor = Executor(api, unused, unused, unused, f"writer-{writer}")
+        executor = Executor(api, unused, unused, unused, unused, f"writer-{writer}")
         release = SimpleNamespace(namespace=namespace, name="chat", uid="uid")
         gathered: Any = SimpleNamespace(release=release, head_is_stale=lambda: lost.append(writer))
         number = 0

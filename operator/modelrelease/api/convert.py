@@ -6,6 +6,7 @@ Pure. A section that is wrong costs only itself: traffic can still be taken back
 from collections.abc import Mapping
 from typing import Any
 
+from modelrelease.api.bundle import bundle_faults
 from modelrelease.api.convert_gates import Templates, requests_of, templates_of
 from modelrelease.api.convert_plan import declared_of, plan_of
 from modelrelease.api.convert_policy import PolicyObject, applying, built_in_policy, policy_object, policy_of
@@ -71,6 +72,8 @@ def release_of(obj: Mapping[str, Any], *, config_maps: Contents, templates: Temp
     if isinstance(unit, Unit) and isinstance(traffic, Traffic) and traffic.safe_backend == unit.backend:
         message = "it is the backend that is being released and so no safer path; name another one, or remove it"
         faults.append(Fault("InvalidSpec", f"spec.traffic.safeBackend: {message}"))
+    if isinstance(unit, Unit):
+        faults += bundle_faults(unit, config_maps)
     return Release(
         namespace=namespace,
         name=metadata["name"],

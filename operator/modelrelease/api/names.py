@@ -16,6 +16,9 @@ FINALIZER = f"{GROUP}/traffic"
 RELEASE_LABEL = f"{GROUP}/release"
 """The label of revisions and records: the name of their release."""
 
+BUNDLE_LABEL = f"{GROUP}/bundle"
+"""The label of bundles: the value of the release header that they belong to."""
+
 SYSTEM_NAMESPACE = "modelrelease-system"
 OPERATOR_NAME = "modelrelease-operator"
 """The name of the operator's service account, Deployment and Lease."""

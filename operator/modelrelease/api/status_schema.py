@@ -33,8 +33,8 @@ class Condition(StatusModel):
 
     type: Annotated[str, Field(min_length=1, max_length=316)] = Field(
         description="Ready, Reconciling, Stalled, RouteAccepted, EvidenceFresh, RevertCapacity, Drifted, "
-        "AwaitingApproval, EntryEvidence, ReleaseWindowOpen, WatchComplete, SpecSuperseded, PolicySatisfied or "
-        "PolicyPending."
+        "AwaitingApproval, EntryEvidence, ReleaseWindowOpen, BundleIntact, WatchComplete, SpecSuperseded, "
+        "PolicySatisfied or PolicyPending."
     )
     status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
     reason: Annotated[str, Field(max_length=256)] = Field(description="Why, in one CamelCase word.")

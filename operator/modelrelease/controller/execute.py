@@ -16,6 +16,7 @@ import structlog
 from modelrelease.api.convert import record_manifest, revision_manifest
 from modelrelease.api.names import FINALIZER
 from modelrelease.controller import kube
+from modelrelease.controller.bundles import BundleError, Bundles
 from modelrelease.controller.gather import Gathered, resource_of
 from modelrelease.controller.kube import ApiError, Changed, Conflict, Kube, NotFound, Unavailable
 from modelrelease.controller.status import StatusWriter
@@ -23,12 +24,13 @@ from modelrelease.controller.store import Store
 from modelrelease.controller.telemetry import Telemetry
 from modelrelease.domain.record import Record, record_name
 from modelrelease.domain.release import State
-from modelrelease.domain.unit import Unit, unit_ref
+from modelrelease.domain.unit import Unit, UnitRef, unit_ref
 from modelrelease.engine.actions import (
     AddFinalizer,
     DeleteOwnedRoutes,
     Emit,
     Intention,
+    KeepBundle,
     KeepUnit,
     RemoveFinalizer,
     Save,
@@ -45,7 +47,7 @@ COMPONENT = "modelrelease-operator"
 
 
 class Refused(Exception):
-    """A router would not prepare the write; the message says what to do instead."""
+    """A write was not prepared; the message says what to do instead."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.message)
@@ -60,6 +62,7 @@ class Executor:
     store: Store
     status: StatusWriter
     telemetry: Telemetry
+    bundles: Bundles
     process: str
 
     async def carry_out(self, step: Step, gathered: Gathered) -> None:
@@ -74,6 +77,8 @@ class Executor:
                     await self.status.save(gathered, step, progress)
                 case KeepUnit(unit):
                     await self._keep_unit(unit, gathered)
+                case KeepBundle(ref):
+                    await self._keep_bundle(ref, gathered)
                 case Emit():
                     await self._emit(action, gathered)
                 case AddFinalizer():
@@ -169,6 +174,13 @@ class Executor:
         except Conflict as error:
             if error.reason != "AlreadyExists":  # A quota that was updated meanwhile is a 409 too.
                 raise
+        await self._keep_bundle(unit_ref(release.name, unit), gathered, unit)
+
+    async def _keep_bundle(self, ref: UnitRef, gathered: Gathered, unit: Unit | None = None) -> None:
+        try:
+            await self.bundles.keep(gathered.release, ref, unit)
+        except BundleError as error:
+            raise Refused(Refusal("BundleNotWritten", str(error))) from error
 
     async def _emit(self, event: Emit, gathered: Gathered) -> None:
         release, now = gathered.release, datetime.now(UTC)

@@ -24,6 +24,7 @@ from modelrelease.api.names import RELEASE_LABEL
 from modelrelease.api.status import progress_from_status
 from modelrelease.controller import kube
 from modelrelease.controller.attested import Attested
+from modelrelease.controller.bundles import Bundles
 from modelrelease.controller.conflicts import RouteUsers
 from modelrelease.controller.endpoints import Endpoints
 from modelrelease.controller.evidence import EvidenceService
@@ -98,6 +99,7 @@ class Gatherer:
         self.users = RouteUsers(store)
         self.endpoints = Endpoints(kube_)
         self.units = Units(kube_, store, check_s=unit_check_s)
+        self.bundles = Bundles(kube_, check_s=unit_check_s)
         self.attested = Attested(kube_, store)
         self.governing = Governing(kube_, store, self.units)
         self._heads: dict[str, Head] = {}
@@ -125,6 +127,7 @@ class Gatherer:
         self._newest.pop(key, None)
         self.units.forget(key)
         self.governing.forget(key)
+        self.bundles.forget(key)
 
     async def gather(self, key: str, *, live: bool = False) -> Gathered | None:
         """Everything for one decision about `key`; None when the release does not exist.
@@ -152,7 +155,8 @@ class Gatherer:
         if live:
             await self.attested.read_live(release, progress)
         observed = await self._observe(key, release, progress, router, objects, live=live)
-        observed = replace(observed, violations=self.units.violations(key, progress))
+        bundles = await self.bundles.faults(release, progress, live=live)
+        observed = replace(observed, violations=self.units.violations(key, progress), bundles=bundles)
         return Gathered(key, obj, release, progress, observed, router, known.requests, objects)
 
     async def _referred_to(

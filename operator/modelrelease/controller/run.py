@@ -89,7 +89,9 @@ class Operator:
             api, self.store, self.evidence, process=settings.process_id, unit_check_s=settings.unit_check_s
         )
         self.status = StatusWriter(api, self.store)
-        self.executor = Executor(api, self.store, self.status, self.telemetry, settings.process_id)
+        self.executor = Executor(
+            api, self.store, self.status, self.telemetry, self.gatherer.bundles, settings.process_id
+        )
         self._api = api
 
     async def _work(self, api: Kube, leadership: Leadership, stop: asyncio.Event) -> None:

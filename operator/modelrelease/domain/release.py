@@ -46,6 +46,16 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class BundleFault:
+    """What is wrong with the bundle of the unit with this digest; `mendable`: the operator can write it anew."""
+
+    digest: str
+    reason: str
+    message: str
+    mendable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """What the object says. `unit` and `plan` are None when faults kept them from being built.
 
@@ -148,12 +158,13 @@ class Observed:
 
     `ready` counts ready endpoints by backend; None or absent means that the cluster cannot tell. `samples` counts the
     candidate's requests since the stage began, None when no counter could be read. `violations` says which part of
-    the candidate no longer is what its digest says. `conflict` names the release that holds the route. `newest` is the
-    record that `head` speaks of, where it was read: a status that does not know of it missed its own deed. `workings`
-    is what the verdicts can be recomputed from, packed for a record; it is there when the rest was read live. `lengths`
-    says whether the stages are long enough for the traffic, None before there was enough of it to say. `habits` is what
-    stable's history says before the first stage, by gate where it says something; None while it is being read.
-    `offline` is the readable offline evidence for this release, of whatever unit.
+    the candidate no longer is what its digest says, `bundles` whose bundle is not what it should be. `conflict` names
+    the release that holds the route. `newest` is the record that `head` speaks of, where it was read: a status that
+    does not know of it missed its own deed. `workings` is what the verdicts can be recomputed from, packed for a
+    record; it is there when the rest was read live. `lengths` says whether the stages are long enough for the traffic,
+    None before there was enough of it to say. `habits` is what stable's history says before the first stage, by gate
+    where it says something; None while it is being read. `offline` is the readable offline evidence for this release,
+    of whatever unit.
 
     Read only while progress is New (first contact, or a status that was lost): `baseline`, the backend that an adopted
     route serves by itself; `revisions`, the units kept for this release; `history` and `used`, what the records say
@@ -170,6 +181,7 @@ class Observed:
     decisions: tuple[Decision, ...] = ()
     conflict: str | None = None
     violations: tuple[Fault, ...] = ()
+    bundles: tuple[BundleFault, ...] = ()
     head: Head = field(default_factory=Head)
     newest: Record | None = None
     workings: str = ""

@@ -11,7 +11,7 @@ from enum import StrEnum
 from modelrelease.domain.record import Record
 from modelrelease.domain.release import Progress
 from modelrelease.domain.traffic import Target
-from modelrelease.domain.unit import Unit
+from modelrelease.domain.unit import Unit, UnitRef
 
 
 class Intention(StrEnum):
@@ -56,6 +56,13 @@ class KeepUnit:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepBundle:
+    """Write the bundle of a unit that is kept: the ConfigMap from which its application reads prompt and policies."""
+
+    unit: UnitRef
+
+
+@dataclass(frozen=True, slots=True)
 class Emit:
     """A Kubernetes event about the release, on transitions only."""
 
@@ -79,7 +86,9 @@ class DeleteOwnedRoutes:
     """Delete the routes that the operator made, where the release says so."""
 
 
-Action = SetRoutes | WriteRecord | Save | KeepUnit | Emit | AddFinalizer | RemoveFinalizer | DeleteOwnedRoutes
+Action = (
+    SetRoutes | WriteRecord | Save | KeepUnit | KeepBundle | Emit | AddFinalizer | RemoveFinalizer | DeleteOwnedRoutes
+)
 
 
 @dataclass(frozen=True, slots=True)

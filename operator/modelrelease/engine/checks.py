@@ -64,6 +64,13 @@ def unit_is_intact(case: Case) -> Hold | None:
     return None
 
 
+def bundle_is_there(case: Case) -> Hold | None:
+    """The candidate's application can read prompt and policies before anybody is sent to it."""
+    candidate = case.progress.candidate
+    found = next((each for each in case.observed.bundles if candidate and each.digest == candidate.digest), None)
+    return Hold(found.reason, found.message) if found else None
+
+
 def route_is_accepted(case: Case) -> Hold | None:
     """No step is taken from a route that was not read, or that its gateway has not accepted."""
     if not case.observed.routes:
@@ -225,6 +232,7 @@ BEFORE_FIRST: tuple[Check, ...] = (
     route_is_ours,
     not_paused,
     unit_is_intact,
+    bundle_is_there,
     entry_is_met,
     something_is_measured,
     candidate_is_ready,
@@ -242,6 +250,7 @@ BETWEEN: tuple[Check, ...] = (
     route_is_ours,
     not_paused,
     unit_is_intact,
+    bundle_is_there,
     entry_is_met,
     something_is_measured,
     route_is_accepted,
@@ -263,6 +272,7 @@ TO_COMPLETE: tuple[Check, ...] = (
     route_is_ours,
     not_paused,
     unit_is_intact,
+    bundle_is_there,
     something_is_measured,
     route_is_accepted,
     stayed_long_enough,
@@ -278,6 +288,7 @@ STILL: tuple[Check, ...] = (
     route_is_ours,
     not_paused,
     unit_is_intact,
+    bundle_is_there,
     entry_is_met,
     candidate_is_ready,
     stable_can_take_it_back,

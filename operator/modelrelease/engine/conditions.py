@@ -47,6 +47,7 @@ def conditions(
         *_watch(progress),
         *_superseded(release, progress),
         *_policy(release, progress),
+        *_bundles(observed),
     ]
     return tuple({condition.type: condition for condition in found}.values())
 
@@ -176,6 +177,13 @@ def _from_holds(holds: Iterable[Hold]) -> Iterable[Condition]:
                 yield Condition("ReleaseWindowOpen", "False", hold.reason, hold.message)
             case "Paused":
                 yield Condition("Paused", "True", hold.reason, hold.message)
+
+
+def _bundles(observed: Observed) -> Iterable[Condition]:
+    """An application of this release cannot read what it should answer with, or reads something else."""
+    found = next((each for each in observed.bundles if each.reason != "BundleUnread"), None)
+    if found:
+        yield Condition("BundleIntact", "False", found.reason, found.message)
 
 
 def _drift(step: Step) -> Iterable[Condition]:

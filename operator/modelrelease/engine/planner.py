@@ -12,6 +12,7 @@ from datetime import datetime
 from modelrelease.domain.release import IN_TRAFFIC, Observed, Progress, Release, State
 from modelrelease.engine import first_contact, intents, lowering, raising, repolicy, upkeep
 from modelrelease.engine.actions import Step
+from modelrelease.engine.bundles import keep_bundles
 from modelrelease.engine.case import Case
 from modelrelease.engine.checks import relevant
 from modelrelease.engine.orphans import told_once, void_orphan
@@ -36,6 +37,7 @@ MOVES: tuple[Move, ...] = (
     repolicy.follow_policy,
     upkeep.reject_foreign_change,
     raising.start,
+    keep_bundles,
     upkeep.finish_watch,
     first_contact.install,
     intents.confirm,

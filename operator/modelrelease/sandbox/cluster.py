@@ -190,14 +190,17 @@ class Sandbox:
         job: str = "models",
         labels: Mapping[str, str] | None = None,
         seed: int = 0,
+        arguments: Sequence[str] = (),
         **behaviour: float,
     ) -> RunningModel:
         """Serve `service` with a stand-in model called `name` (default: the Service's) and have it scraped as `job`.
 
-        `behaviour` are the fields of `modelserver.Behaviour`.
+        `behaviour` are the fields of `modelserver.Behaviour`, `arguments` more of its command line.
         """
         name = name or service.name
-        part = model_part(service, name=name, folder=self.state_dir, behaviour=behaviour, seed=seed)
+        part = model_part(
+            service, name=name, folder=self.state_dir, behaviour=behaviour, seed=seed, arguments=arguments
+        )
         self.spawn(part)
         self.add_scrape_target(
             job, service.address, {"namespace": service.namespace, "service": service.name} | dict(labels or {})

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,19 @@ class RunningModel:
         return call(self.control_url)
 
 
-def model_part(service: ServiceHandle, *, name: str, folder: Path, behaviour: Mapping[str, float], seed: int) -> Part:
+def model_part(
+    service: ServiceHandle,
+    *,
+    name: str,
+    folder: Path,
+    behaviour: Mapping[str, float],
+    seed: int,
+    arguments: Sequence[str] = (),
+) -> Part:
     """The process that serves `service`, not started."""
     argv = [sys.executable, "-m", "modelrelease.sandbox.modelserver", "--name", name, "--seed", str(seed)]
     argv += ["--host", service.cluster_ip, "--port", str(service.port), "--control-port", str(CONTROL_PORT)]
+    argv += arguments
     for field, value in behaviour.items():
         argv += [f"--{field.replace('_', '-')}", str(value)]
     log = folder / f"model-{service.namespace}-{service.name}.log"

@@ -17,6 +17,7 @@ import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -171,12 +172,23 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--name", required=True, help="what the answers call this server")
     parser.add_argument("--control-port", type=int, help="port for GET and PUT /behaviour (default: no control)")
     parser.add_argument("--seed", type=int, help="make failures and wrong answers repeatable")
+    parser.add_argument("--bundles-kubeconfig", type=Path, help="answer with the prompts in the releases' bundles")
+    parser.add_argument("--bundles-namespace", help="where those releases are")
     for field in dataclasses.fields(Behaviour):
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default)
     given = vars(parser.parse_args(argv))
     behaviour = Behaviour(**{field.name: given[field.name] for field in dataclasses.fields(Behaviour)})
-    server = ModelServer(given["name"], behaviour=behaviour, seed=given["seed"])
+    server = _server(given, behaviour)
     asyncio.run(serve(server, host=given["host"], port=given["port"], control_port=given["control_port"]))
+
+
+def _server(given: Mapping[str, Any], behaviour: Behaviour) -> ModelServer:
+    if given["bundles_kubeconfig"] is None:
+        return ModelServer(given["name"], behaviour=behaviour, seed=given["seed"])
+    from modelrelease.sandbox.bundled import BundledServer
+
+    place = {"kubeconfig": given["bundles_kubeconfig"], "namespace": given["bundles_namespace"]}
+    return BundledServer(given["name"], behaviour=behaviour, seed=given["seed"], **place)
 
 
 if __name__ == "__main__":

@@ -82,12 +82,14 @@ class Scene:
 
     # --- what is served ---
 
-    def serve(self, version: str, *, ready: int = 2, seed: int = 0, **behaviour: float) -> RunningModel:
+    def serve(
+        self, version: str, *, ready: int = 2, seed: int = 0, arguments: Sequence[str] = (), **behaviour: float
+    ) -> RunningModel:
         """Start a version of the model behind a Service of its own, `<name>-<version>`."""
         service = self.sandbox.service(self.namespace, f"{self.name}-{version}", ready=ready)
         self.services[version] = service
         self.models[version] = self.sandbox.model_server(
-            service, name=version, seed=seed, job="models", labels=None, **behaviour
+            service, name=version, seed=seed, job="models", labels=None, arguments=arguments, **behaviour
         )
         return self.models[version]
 
