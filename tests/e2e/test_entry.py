@@ -181,6 +181,27 @@ def test_a_small_group_that_is_served_badly_stops_a_release_that_is_better_on_av
     assert record["entry"]["verdicts"][0]["outcome"] == "Fail"
 
 
+def test_a_tier_demands_evidence_of_a_release_that_asks_for_none(shared_operator: Part, scene: Scene) -> None:
+    scene.settle()
+    policy = {
+        "apiVersion": "modelrelease.dev/v1alpha1",
+        "kind": "ReleasePolicy",
+        "metadata": {"name": f"{scene.namespace}-evidence"},
+        "spec": {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scene.namespace}},
+            "tiers": {"low": {"entry": {"package": ["ModelCard"]}}},
+        },
+    }
+    scene.sandbox.apply(policy)
+    try:
+        scene.release("v2", stages=[stage("some", 20), full()])
+        holds(scene, "EntryEvidenceMissing", "there is no ReleaseEvidence for v2")
+        assert scene.status()["plan"]["entry"]["package"] == ["ModelCard"]
+        assert set(shares(scene, scene.status()["candidate"]["revision"])) == {0}
+    finally:
+        scene.sandbox.client().delete(scene.sandbox.client().path_of(policy))
+
+
 def test_evidence_that_turns_up_later_takes_the_traffic_back(
     shared_operator: Part, scene: Scene, candidate: Json
 ) -> None:

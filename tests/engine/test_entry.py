@@ -66,7 +66,8 @@ def evidence(unit: str = B.digest, *, accuracy: int = 95, turkish: int = 90, num
         "subgroups": groups,
         "references": (Reference(ReferenceType.MODEL_CARD, "https://cards.example/2"),),
     }
-    return OfflineEvidence(f"uid-{number}", f"e{number}", unit, "carol", **{**whole, **fields})
+    uid = fields.pop("uid", f"uid-{number}")
+    return OfflineEvidence(uid, f"e{number}", unit, "carol", **{**whole, **fields})
 
 
 STABLES = evidence(A.digest, accuracy=94, number=9)
@@ -252,6 +253,16 @@ def test_anybody_can_judge_again_from_the_record_alone():
     (difference,) = entry_differences(body)
     assert difference.startswith("entry accuracy: the record says Pass")
     assert "judging again gives Fail" in difference
+
+
+def test_a_flood_of_evidence_does_not_make_a_record_too_large_to_be_written():
+    flood = tuple(evidence(number=100 + number, uid=f"uid-{100 + number}") for number in range(2000))
+    (record,) = records(entering(*flood, STABLES))
+    said = record.body["entry"]
+    assert len(said["evidence"]) == 100 and said["leftOut"] == 1901
+    assert len(json.dumps(record.body)) < 100_000
+    (difference,) = entry_differences(json.loads(json.dumps(record.body)))
+    assert "too large to be kept in the record" in difference
 
 
 def test_what_was_projected_stands_in_the_record_of_the_end_beside_what_was_observed():

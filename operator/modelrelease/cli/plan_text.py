@@ -14,6 +14,8 @@ from rich.table import Table
 
 from modelrelease.api.quantities import time_text
 from modelrelease.cli.measure import Basis
+from modelrelease.domain.canonical import plain
+from modelrelease.domain.entry import Entry
 from modelrelease.domain.exposure import REST
 from modelrelease.domain.gate import Cost, Mean, Value
 from modelrelease.gates.measuring import rough
@@ -79,6 +81,7 @@ def as_data(view: View) -> dict[str, Any]:
         "requestsPerSecond": {name or "all": rate for name, rate in measured.requests.items()},
         "gates": [_gate_data(traffic) for traffic in measured.gates],
         "train": _train_data(view),
+        "entry": plain(view.basis.plan.entry) if view.basis.plan.entry.demands else None,
         "stages": [_stage_data(stage) for stage in view.forecast.stages],
         "warnings": [{"field": short.field, "message": short.message} for short in shortfalls(view.forecast)],
         "unknown": list(unknowns(view.forecast)),
@@ -104,8 +107,20 @@ def _head(view: View) -> Iterator[str]:
         yield f"traffic: {number(measured.total)} requests/s{split} {source}"
     if not view.basis.plan.train.unlimited:
         yield _train(view)
+    if view.basis.plan.entry.demands:
+        yield f"entry: before any traffic, evidence must show {_entry(view.basis.plan.entry)}"
     for traffic in measured.gates:
         yield f"gate {traffic.gate.name}: {_said(traffic)}"
+
+
+def _entry(entry: Entry) -> str:
+    """What is demanded of offline evidence, by name."""
+    parts = [gate.name for gate in entry.gates]
+    if entry.package:
+        parts.append(f"a package with {', '.join(entry.package)}")
+    if entry.data_lineage or entry.data_max_age_s is not None:
+        parts.append("where its data comes from and how new it is")
+    return ", ".join(parts) or f"anything, at most {entry.max_age_s} s old"
 
 
 def _train(view: View) -> str:

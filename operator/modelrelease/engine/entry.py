@@ -25,6 +25,9 @@ HOLDING = frozenset({*(lack.value for lack in Lack), FAILED})
 MAX_RECORDED = 256 * 1024
 """How many characters of evidence a record holds at most; beyond that, its digests only."""
 
+MAX_PIECES = 100
+"""How many pieces of evidence a record names at most, the newest: no flood of them keeps it from being written."""
+
 
 def entry_is_met(case: Case) -> Hold | None:
     """Every demand on offline evidence is met by evidence that counts now; unknown never counts as good."""
@@ -85,9 +88,10 @@ def entry_body(case: Case, unit: UnitRef | None, plan: Plan | None) -> Mapping[s
         return None
     other = _stable(case, unit)
     about = {unit.digest, other.digest if other else unit.digest}
-    known = [found for found in case.observed.offline if found.unit_digest in about]
+    there = [found for found in case.observed.offline if found.unit_digest in about]
+    known = sorted(there, key=lambda found: found.produced_at, reverse=True)[:MAX_PIECES]
     contents = [plain(found) for found in known]
-    fits = sum(len(repr(content)) for content in contents) <= MAX_RECORDED
+    fits = len(known) == len(there) and sum(len(repr(content)) for content in contents) <= MAX_RECORDED
     suite = _named_suite(case, unit)
     return {
         "unit": unit.digest,
@@ -100,7 +104,7 @@ def entry_body(case: Case, unit: UnitRef | None, plan: Plan | None) -> Mapping[s
                 "name": verdict.name,
                 "outcome": verdict.outcome.value,
                 "sentence": verdict.sentence,
-                "evidence": list(verdict.evidence),
+                "evidence": list(verdict.evidence[:MAX_PIECES]),
             }
             for verdict in entry_verdicts(case, unit, plan)
         ],
@@ -115,7 +119,8 @@ def entry_body(case: Case, unit: UnitRef | None, plan: Plan | None) -> Mapping[s
             }
             for found, content in zip(known, contents, strict=True)
         ],
-        "shown": shown_digest(known),
+        "shown": shown_digest(there),
+        **({"leftOut": len(there) - len(known)} if len(known) < len(there) else {}),
     }
 
 
