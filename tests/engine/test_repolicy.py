@@ -114,8 +114,8 @@ def test_of_a_mixed_edition_the_stricter_part_applies_and_the_rest_waits():
     assert saved(step).plan.watch_s == OLD.watch_s
     assert saved(step).plan.stages == plan.stages
     told = condition(saved(step), release_of(plan=plan), "PolicyPending")
-    assert told is not None and f"watch 0 s instead of {OLD.watch_s} s" in told.message
-    assert "min duration" not in told.message
+    assert told is not None and "watch 0s instead of " in told.message
+    assert "minDuration" not in told.message
 
 
 def test_a_loosening_that_the_role_approved_applies_in_place_and_names_who_did():

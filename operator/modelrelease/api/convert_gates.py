@@ -4,6 +4,7 @@ Whether a template exists only the operator can know, so this is checked here an
 """
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from modelrelease.api.faults import fault
@@ -56,11 +57,11 @@ def gates_of(specs: Sequence[GateSpec], templates: Templates) -> tuple[tuple[Gat
             faults.append(fault(f"{path}.name", f"another gate is called {spec.name} already; give each its own name"))
         template = _template(spec.template, templates, f"{path}.template")
         rule = _rule(spec, path)
+        if isinstance(rule, Fault):
+            faults.append(rule)
         if not isinstance(template, Template):
             faults += template
-        elif isinstance(rule, Fault):
-            faults.append(rule)
-        else:
+        elif not isinstance(rule, Fault):
             gate = Gate(
                 name=spec.name,
                 metric=template.metric,
@@ -94,6 +95,10 @@ def _rule(spec: GateSpec, path: str) -> Absolute | AgainstStable | Fault:
         return fault(
             f"{path}.against", "against: Stable and maxRatio or maxDifference go together; write both or neither"
         )
+    if spec.max_ratio is not None and Decimal(spec.max_ratio) <= 0:
+        return fault(f"{path}.maxRatio", 'it is a factor of what stable shows and above 0; write one such as "1.5"')
+    if spec.min is not None and spec.max is not None and Decimal(spec.min) > Decimal(spec.max):
+        return fault(f"{path}.min", "it is above max, so that nothing could ever pass: swap or correct them")
     if margin:
         return AgainstStable(spec.max_ratio, spec.max_difference, spec.floor)
     if spec.floor is not None:

@@ -31,7 +31,7 @@ from modelrelease.api.releasepolicy import (
 )
 from modelrelease.domain.canonical import digest
 from modelrelease.domain.entry import Entry
-from modelrelease.domain.exposure import NOTHING, REST
+from modelrelease.domain.exposure import FULL_PERMILLE, NOTHING, REST
 from modelrelease.domain.policy import Demands, Floors, Policy, TierStage
 from modelrelease.domain.release import Fault
 from modelrelease.domain.tier import Tier, Touch
@@ -50,7 +50,7 @@ BUILT_IN = "built-in"
 
 @dataclass(frozen=True, slots=True)
 class PolicyObject:
-    """A ReleasePolicy as read. `digest` covers its spec as it is stored."""
+    """A ReleasePolicy as read. `digest` covers its spec with all defaults."""
 
     name: str
     spec: ReleasePolicySpec
@@ -83,7 +83,17 @@ def policy_object(obj: Mapping[str, Any]) -> PolicyObject | tuple[Fault, ...]:
         spec = ReleasePolicySpec.model_validate(obj.get("spec"))
     except ValidationError as error:
         return tuple(replace(fault, reason=INVALID_POLICY) for fault in faults_of(error, f"ReleasePolicy {name}: spec"))
-    return PolicyObject(name, spec, digest(obj["spec"]))
+    if faults := tuple(_selector_faults(name, spec.namespace_selector or NamespaceSelector())):
+        return faults
+    return PolicyObject(name, spec, digest(spec.model_dump(mode="json", by_alias=True, exclude_none=True)))
+
+
+def _selector_faults(policy: str, selector: NamespaceSelector) -> Iterator[Fault]:
+    for index, condition in enumerate(selector.match_expressions or ()):
+        if (condition.operator in ("In", "NotIn")) != bool(condition.values):
+            path = f"spec.namespaceSelector.matchExpressions[{index}].values"
+            message = "In and NotIn need values, Exists and DoesNotExist have none"
+            yield Fault(INVALID_POLICY, f"ReleasePolicy {policy}: {path}: {message}")
 
 
 @cache
@@ -163,6 +173,10 @@ def _order_faults(policy: str, demands: Demands) -> Iterator[Fault]:
                 f"ReleasePolicy {policy}: spec.tiers.{demands.tier.value.lower()}.stages[{index}].exposure: stage "
                 f"{demands.stages[index].name} must give more than what is before it, and to no segment less",
             )
+    if exposures and any(share != FULL_PERMILLE for _, share in exposures[-1].shares):
+        path = f"spec.tiers.{demands.tier.value.lower()}.stages[{len(exposures) - 1}].exposure"
+        message = 'the last stage must give everything; write [{percent: "100"}]'
+        yield Fault(INVALID_POLICY, f"ReleasePolicy {policy}: {path}: {message}")
 
 
 def _entry_faults(policy: str, demands: list[Demands]) -> Iterator[Fault]:

@@ -98,6 +98,8 @@ def stage_faults(specs: Sequence[StageSpec], segments: Sequence[str]) -> Iterato
                     f"{path}.exposure[{place}].segment",
                     f"segment {segment} is not declared; add it to spec.traffic.segments or correct the name",
                 )
+        if spec.at_max_duration and spec.max_duration is None:
+            yield fault(f"{path}.atMaxDuration", "it says what happens when maxDuration is over; add maxDuration")
         if spec.max_duration and seconds_of(spec.max_duration) < seconds_of(spec.min_duration or "0s"):
             yield fault(f"{path}.maxDuration", "it is shorter than minDuration; raise it or lower minDuration")
 

@@ -4,14 +4,14 @@ Credentials are named as files of one fixed folder that is mounted into the oper
 (the operator would need to read Secrets everywhere) and paths (a source could then read any file of the operator).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
 from modelrelease.api.base import Duration, Matches, SpecModel, StatusModel, rule, rules
-from modelrelease.api.faults import faults_of
+from modelrelease.api.faults import fault, faults_of
 from modelrelease.api.quantities import DURATION_PATTERN, seconds_of
 from modelrelease.domain.release import Fault
 
@@ -153,6 +153,8 @@ def source_of(obj: Mapping[str, Any]) -> Source | tuple[Fault, ...]:
         spec = MetricsSourceSpec.model_validate(obj.get("spec"))
     except ValidationError as error:
         return faults_of(error, "spec")
+    if faults := tuple(_interval_faults(spec)):
+        return faults
     tick = max(1, seconds_of(spec.tick_interval))
     auth = spec.auth or SourceAuth()
     return Source(
@@ -167,3 +169,16 @@ def source_of(obj: Mapping[str, Any]) -> Source | tuple[Fault, ...]:
         ca_file=auth.ca_file,
         allowed_namespaces=tuple(spec.allowed_namespaces),
     )
+
+
+def _interval_faults(spec: MetricsSourceSpec) -> Iterator[Fault]:
+    """What the API server's rules say about the intervals, for objects that were not checked by them."""
+    intervals = {"tickInterval": spec.tick_interval, "scrapeInterval": spec.scrape_interval, "timeout": spec.timeout}
+    for field, text in intervals.items():
+        if text is not None and seconds_of(text) < 1:
+            yield fault(f"spec.{field}", f"it is at least 1s, not {text}")
+    if spec.timeout is not None and seconds_of(spec.timeout) > seconds_of(spec.tick_interval):
+        yield fault(
+            "spec.timeout",
+            "it is longer than tickInterval, so that answers would pile up: lower timeout or raise tickInterval",
+        )

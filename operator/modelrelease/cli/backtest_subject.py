@@ -61,6 +61,7 @@ def subject_of(
 def _offline(docs: Sequence[Any], doc: Mapping[str, Any], namespace: str, ask: measure.Ask) -> Subject:
     spec, name = doc.get("spec") or {}, doc["metadata"]["name"]
     plan, traffic = measure.plan_from(spec, measure.offline_templates(docs, spec))
+    measure.with_gates(plan)
     release = Release(namespace, name, uid="", generation=0, traffic=traffic, plan=plan)
     places = _places_in(docs, spec, release)
     try:
@@ -76,6 +77,7 @@ async def _online(kube: Any, docs: Sequence[Any], doc: Mapping[str, Any], namesp
     spec, name = doc.get("spec") or {}, doc["metadata"]["name"]
     store = await measure.store_for(kube, docs, spec, namespace)
     plan, traffic = measure.plan_from(spec, await measure.templates_for(kube, store, doc, namespace))
+    measure.with_gates(plan)
     existing = await kube.find(api.RELEASES, namespace, name)
     release = Release(namespace, name, uid="", generation=0, traffic=traffic, plan=plan)
     status = (existing or {}).get("status")

@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from modelrelease.cli.cluster import fail
-from modelrelease.cli.measure import Basis, judged_with, offline_templates, plan_from
+from modelrelease.cli.governed import Refused, govern_offline
+from modelrelease.cli.measure import Basis, judged_with, offline_templates, plan_from, with_gates
 from modelrelease.domain.exposure import REST
 from modelrelease.domain.gate import Phase, Quantile, Ratio
+from modelrelease.domain.release import Release
 from modelrelease.gates.traffic import ALL, Flow, GateTraffic, Measured, rescaled
 from modelrelease.metrics.source import SourceSettings
 
@@ -89,10 +91,18 @@ def offline(doc: Mapping[str, Any], docs: Sequence[Any], rate: float) -> Basis:
     """Without a cluster: every gate counts each request once, and the scrape interval is a MetricsSource's default."""
     spec = doc.get("spec") or {}
     plan, traffic = plan_from(spec, offline_templates(docs, spec))
+    namespace = doc["metadata"].get("namespace") or "default"
+    asked = Release(namespace, doc["metadata"]["name"], uid="", generation=0, traffic=traffic, plan=plan)
+    try:
+        release, governance = govern_offline(doc, docs, asked)
+    except Refused as refused:
+        fail(str(refused))
+    plan = with_gates(release.plan)
     flow = Flow(rate, note="stable's figure is not known: give it with --base-rate")
     gates = tuple(GateTraffic(gate, {ALL: flow}) for gate in plan.gates if Phase.STAGE in gate.phases)
     interval_s = SourceSettings("offline", "http://offline").scrape_interval_s
-    return Basis(plan, Measured({ALL: rate}, gates, interval_s), judged_with(plan, len(traffic.segments) + 1))
+    settings = judged_with(plan, len(traffic.segments) + 1)
+    return Basis(plan, Measured({ALL: rate}, gates, interval_s), settings, governance=governance)
 
 
 def _named(value: str, option: str, mend: str) -> tuple[str, float]:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from modelrelease import __version__
-from modelrelease.cli import audit, backtest, decide, digest, evidence, explain, plan, presets, sandbox, show
+from modelrelease.cli import audit, backtest, decide, digest, evidence, explain, lint, plan, presets, sandbox, show
 
 app = typer.Typer(
     name="modelrelease",
@@ -24,6 +24,7 @@ decide.register(app)
 show.register(app)
 digest.register(app)
 plan.register(app)
+lint.register(app)
 explain.register(app)
 backtest.register(app)
 presets.register(app)

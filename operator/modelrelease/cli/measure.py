@@ -5,7 +5,7 @@ whatever is wrong ends the command with one sentence.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from modelrelease.api.convert import plan_of, requests_of, source_of, templates_
 from modelrelease.api.metricssource import Source
 from modelrelease.api.status import progress_from_status
 from modelrelease.cli.cluster import EXIT_DENIED, EXIT_NOT_FOUND, MAY_READ, fail
+from modelrelease.cli.governed import Governance, Refused, govern
 from modelrelease.controller import kube as api
 from modelrelease.controller.gather import resource_of
 from modelrelease.controller.history import MOST_SCRAPES
@@ -61,6 +62,7 @@ class Basis:
     measured: Measured
     settings: JudgeSettings
     seen_for_s: float = 0.0
+    governance: Governance = field(default_factory=Governance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,14 @@ def plan_from(spec: Mapping[str, Any], templates: Mapping[str, object]) -> tuple
     faults = [fault for part in (plan, traffic) if isinstance(part, tuple) for fault in part]
     if faults or not isinstance(plan, Plan) or not isinstance(traffic, Traffic):
         fail("\nerror: ".join(fault.message for fault in dict.fromkeys(faults)))
-    if not any(Phase.STAGE in gate.phases for gate in plan.gates):
-        fail("spec.gates is empty: name at least one gate, or there is nothing to plan for")
     return plan, traffic
+
+
+def with_gates(plan: Plan | None) -> Plan:
+    """The plan; one without a gate for its stages ends the command."""
+    if plan is None or not any(Phase.STAGE in gate.phases for gate in plan.gates):
+        fail("spec.gates is empty: name at least one gate, or there is nothing to plan for")
+    return plan
 
 
 def judged_with(plan: Plan, rules: int) -> JudgeSettings:
@@ -107,6 +114,11 @@ async def _measure(kube: Kube, doc: Mapping[str, Any], docs: Sequence[Any], name
     release = Release(namespace, name, uid="", generation=0, traffic=traffic, plan=plan)
     if existing is not None:
         release = replace(release, uid=existing["metadata"]["uid"])
+    try:
+        release, governance = await govern(kube, doc, docs, release, (existing or {}).get("status"))
+    except Refused as refused:
+        fail(str(refused))
+    plan = with_gates(release.plan)
     counting = requests_of(spec, known)
     if isinstance(counting, Fault):
         fail(counting.message)
@@ -133,7 +145,7 @@ async def _measure(kube: Kube, doc: Mapping[str, Any], docs: Sequence[Any], name
         max(source.scrape_interval_s for source in sources.values()),
         why or (problem.message if problem is not None and not requests else ""),
     )
-    return Basis(plan, measured, settings, measuring.seen_for_s(strata))
+    return Basis(plan, measured, settings, measuring.seen_for_s(strata), governance)
 
 
 def offline_templates(docs: Sequence[Any], spec: Mapping[str, Any]) -> Mapping[str, object]:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from modelrelease.api.quantities import time_text
+from modelrelease.cli.governed_text import asked, governed_data, governed_lines
 from modelrelease.cli.measure import Basis
 from modelrelease.domain.canonical import plain
 from modelrelease.domain.entry import Entry
@@ -57,6 +58,8 @@ def as_text(view: View) -> str:
     console.print(_stages(view.forecast))
     for stage in view.forecast.stages:
         console.print(f"{stage.stage.name}: {verdict(stage)}")
+        if said := asked(view.basis.governance, stage.stage.name):
+            console.print(f"  by the policy: {'; '.join(said)}")
     console.print()
     console.print(_gates(view.forecast))
     for line in _warnings(view):
@@ -73,6 +76,7 @@ def as_data(view: View) -> dict[str, Any]:
         "release": view.name,
         "namespace": view.namespace,
         "window": view.window,
+        **governed_data(view.basis.governance),
         "seenForSeconds": round(view.basis.seen_for_s),
         "alpha": settings.alpha,
         "beta": settings.beta,
@@ -97,6 +101,7 @@ def _head(view: View) -> Iterator[str]:
         f"{view.namespace}/{view.name}: {len(view.forecast.stages)} stages, {settings.gates} tests, reverts falsely at "
         f"most {percent(settings.alpha)}, passes falsely at most {percent(settings.beta)}"
     )
+    yield from governed_lines(view.basis.governance)
     if measured.total is None:
         yield f"traffic: unknown: {measured.problem or 'no requests were seen'}; give it with --rate"
     else:

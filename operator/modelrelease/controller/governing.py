@@ -71,6 +71,10 @@ class Governing:
             self._store.drop(kube.POLICIES, ghost)
         await self._read_namespace(namespace)
 
+    def assume(self, key: str, stable: Unit) -> None:
+        """Take `stable` as what serves, without reading its revision."""
+        self._stable[key] = (stable.digest, stable)
+
     async def govern(self, key: str, obj: Any, release: Release, progress: Progress) -> Release:
         """The release with the plan that its policy makes of what it asked for; faults where that is too little.
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from modelrelease.domain.gate import Gate
 from modelrelease.domain.plan import Limits, Plan, Require, Stage
 from modelrelease.domain.tier import Governed
+from modelrelease.governance.effective import Declared
 from modelrelease.governance.strictness import at_least_as_strict
 from modelrelease.governance.tightening import combined
 from modelrelease.governance.tightening import tightens as entry_tightens
@@ -122,7 +123,7 @@ def _differences(old: Plan, new: Plan) -> Iterator[str]:
             strict = at_least_as_strict(gate, gates[name])
             yield f"gate {name} is {'stricter' if strict else 'looser, or measures something else'}"
     if old.watch_s != new.watch_s:
-        yield f"watch {new.watch_s} s instead of {old.watch_s} s"
+        yield f"watch {_duration(new.watch_s)} instead of {_duration(old.watch_s)}"
     if old.entry != new.entry:
         stricter = entry_tightens(new.entry, old.entry)
         yield f"entry demands {'more' if stricter else 'something else, or less'}"
@@ -131,7 +132,7 @@ def _differences(old: Plan, new: Plan) -> Iterator[str]:
     yield from (f"limits: {phrase}" for phrase in _fields(old.limits, new.limits))
     for name in ("on_drift", "on_no_safe_path"):
         if getattr(old, name) != getattr(new, name):
-            yield f"{name.replace('_', ' ')} {getattr(new, name)} instead of {getattr(old, name)}"
+            yield f"{_camel(name)} {getattr(new, name)} instead of {getattr(old, name)}"
     if _tier(old) != _tier(new):
         yield f"tier {_tier(new)} instead of {_tier(old)}"
 
@@ -140,10 +141,38 @@ def _fields(old: Stage | Limits, new: Stage | Limits) -> Iterator[str]:
     for field in fields(old):
         before, after = getattr(old, field.name), getattr(new, field.name)
         if before != after:
-            yield f"{field.name.replace('_', ' ')} {_said(after)} instead of {_said(before)}"
+            timed = field.name.endswith("_s")
+            yield f"{_camel(field.name)} {_said(after, timed=timed)} instead of {_said(before, timed=timed)}"
 
 
-def _said(value: object) -> str:
+def _camel(field: str) -> str:
+    """A field as users write it, without its unit."""
+    first, *others = field.removesuffix("_s").split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def _duration(seconds: int) -> str:
+    hours, rest = divmod(seconds, 3600)
+    minutes, left = divmod(rest, 60)
+    return "".join(f"{count}{unit}" for count, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if count) or "0s"
+
+
+def _said(value: object, *, timed: bool = False) -> str:
+    if timed and isinstance(value, int):
+        return _duration(value)
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
     return "none" if value is None else str(value)
+
+
+def additions(declared: Declared, plan: Plan) -> dict[str, tuple[str, ...]]:
+    """What a policy put into a plan, by the name of the stage; "" for all that is not of one stage."""
+    own = {written.stage.name: written.stage for written in declared.stages}
+    found: dict[str, tuple[str, ...]] = {}
+    for stage in plan.stages:
+        if stage.name not in own:
+            found[stage.name] = ("the whole stage",)
+        elif said := tuple(_fields(own[stage.name], stage)):
+            found[stage.name] = said
+    rest = tuple(_differences(replace(declared.plan, stages=()), replace(plan, stages=(), governed=None)))
+    return {**found, **({"": rest} if rest else {})}
