@@ -2,6 +2,7 @@
 
 from pydantic import ValidationError
 
+from modelrelease.api.entry_rules import entry_rule_faults
 from modelrelease.api.faults import faults_of
 from modelrelease.api.quantities import seconds_of
 from modelrelease.api.release_entry import EntryGateSpec, EntrySpec, SubgroupRuleSpec
@@ -13,9 +14,10 @@ from modelrelease.domain.release import Fault
 def entry_of(data: object, path: str) -> Entry | tuple[Fault, ...]:
     """The demands that `data` (an EntrySpec as users write it; None: nothing) makes, or what is wrong with it."""
     try:
-        return to_entry(EntrySpec.model_validate(data or {}))
+        spec = EntrySpec.model_validate(data or {})
     except ValidationError as error:
         return faults_of(error, path)
+    return tuple(entry_rule_faults(spec, path)) or to_entry(spec)
 
 
 def to_entry(spec: EntrySpec) -> Entry:
