@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.judging import unknown
 from benchmarks.judging.habits import together
 from benchmarks.judging.scenarios import TICK_S, Floats
-from modelrelease.domain.habit import WANDERS, Habit
+from modelrelease.domain.habit import HIGHEST_KNOWN, WANDERS, Habit
 from modelrelease.gates import echo
 from modelrelease.gates.betting import _KNOWN_STAKES, _SHARES, FROM_START
 from modelrelease.gates.binomial import alternatives
@@ -104,7 +104,8 @@ class Bets:
         gain = 2 * (self._products - echo.CHANCE * np.sqrt(self._squared)) / np.where(self._own > 0, self._own, 1.0)
         found = np.where(self._own > 0, np.maximum(1 + gain, 1.0), 1.0)
         before = echo.UNHEARD_S / self._window_s
-        unheard = (echo.UNHEARD * before + found * self._windows) / (before + self._windows)
+        assumed = 1 + self._phi / HIGHEST_KNOWN
+        unheard = (assumed * before + found * self._windows) / (before + self._windows)
         return np.minimum(np.where((bad >= echo.FULL) & ~self._wanders, unheard, found), echo.MOST)
 
     def _hear(self, n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats, raw: Floats, both: np.ndarray) -> None:

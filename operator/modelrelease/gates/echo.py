@@ -9,8 +9,8 @@ least 1, so by Jensen's inequality E[F^(1/V)] ≤ (E F)^(1/V) ≤ 1: drag costs 
 tempering buys: exp of a sum whose variance is V times too large has mean 1 again once its exponent is divided by V.
 
 Windows full of bad events were cut short (windows.MOST_IN_WINDOW), so that a burst which lasts reaches into the next
-one, and the first windows have heard nothing of it yet: there V begins at UNHEARD and gives way to what is heard. Not
-where φ is so large that a rate wanders, because it may do so in both arms together.
+one, and the first windows have heard nothing of it yet: there V begins at up to 2, the more the larger the bursts are,
+and gives way to what is heard. Not where φ is so large that a rate wanders: it may do so in both arms together.
 
 Windows as long as the longest possible wandering were rejected: they find a doubled rate after hours.
 
@@ -20,7 +20,7 @@ What is heard of past windows also tells how many bad events a window usually ho
 import math
 from dataclasses import dataclass
 
-from modelrelease.domain.habit import Habit
+from modelrelease.domain.habit import HIGHEST_KNOWN, Habit
 from modelrelease.gates.counts import Counts
 
 MEMORY_S = 300.0
@@ -33,8 +33,8 @@ CHANCE = 1.0
 MOST = 2.0
 """V is not taken for more than this: an excess that begins late looks like an echo too, and must be found."""
 
-UNHEARD, UNHEARD_S = 2.0, 1800.0
-"""V of full windows before anything was heard, and for how many seconds of windows that counts."""
+UNHEARD_S = 1800.0
+"""For how many seconds of windows counts what is assumed before anything was heard."""
 
 FULL = 300.0
 """Bad events of both arms from which on a window counts as full."""
@@ -93,8 +93,8 @@ def drag(habit: Habit, echoes: tuple[Echo, ...], bad: float) -> float:
     chance = CHANCE * math.sqrt(sum(echo.squared for echo in echoes))
     found = max(1.0, 1 + 2 * (sum(echo.products for echo in echoes) - chance) / own) if own > 0 else 1.0
     if bad >= FULL and not habit.wanders:
-        before = UNHEARD_S / habit.window_s
-        found = (UNHEARD * before + found * windows) / (before + windows)
+        before, assumed = UNHEARD_S / habit.window_s, 1 + habit.together / HIGHEST_KNOWN
+        found = (assumed * before + found * windows) / (before + windows)
     return min(MOST, found)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from modelrelease.backtest.twin.windows import Bools, Floats, Ints, Packed, Windows, before_each
 from modelrelease.domain.habit import HIGHEST_KNOWN, INDEPENDENT, WANDERS
-from modelrelease.gates.echo import CHANCE, FEWEST, FULL, MEMORY_S, MOST, UNHEARD, UNHEARD_S
+from modelrelease.gates.echo import CHANCE, FEWEST, FULL, MEMORY_S, MOST, UNHEARD_S
 
 _FADED = 30.0
 """Sums are taken over so many times the memory at once: e^30 more for the oldest is still exact."""
@@ -68,7 +68,8 @@ def heard(windows: Windows, known: Known) -> Heard:
     found = np.where(own > 0, np.maximum(lasting, 1.0), 1.0)
     before = (UNHEARD_S / np.maximum(known.window_s, 1.0))[:, None]
     full = (windows.y_c + windows.y_s >= FULL) & ~known.wanders[:, None]
-    found = np.where(full, (UNHEARD * before + found * number) / (before + number), found)
+    assumed = 1 + known.together[:, None] / HIGHEST_KNOWN
+    found = np.where(full, (assumed * before + found * number) / (before + number), found)
     drag = np.where((known.window_s > 0)[:, None], np.minimum(found, MOST), 1.0)
     together = known.together[:, None]
     usual = np.maximum(bad / np.maximum(number, 1.0), 1e-9)
