@@ -54,7 +54,7 @@ bench-planning: setup ## forecasts of stage lengths against simulated releases -
 bench-backtest: setup ## 30 days of 6 gates, CPU time -> build/bench/backtest.json
 	@$(RUN) python -m benchmarks.backtest
 
-bench: bench-revert bench-idle bench-audit bench-backtest ## all benchmarks
+bench: bench-revert bench-idle bench-audit bench-backtest bench-judging ## all benchmarks
 
 clean: ## what the targets made, without the cached binaries
 	rm -rf build .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
