@@ -25,7 +25,8 @@ def decision(namespace: str, *, name: str = "decision", **spec: Any) -> Json:
 def approval(namespace: str, role: str, *, name: str = "approval", **spec: Any) -> Json:
     """Alice approves stage `full` of `chat` in a role."""
     bound = {"releaseRef": {"name": "chat", "uid": "uid-1"}, "digest": ZEROS, "planDigest": ZEROS, "stage": "full"}
-    return decision(namespace, name=name, **{"action": "Approve", "role": role, **bound, **spec})
+    shown = {"evidenceDigest": ZEROS, "role": role}
+    return decision(namespace, name=name, **{"action": "Approve", **shown, **bound, **spec})
 
 
 def record(namespace: str, sequence: int = 1, *, name: str | None = None) -> Json:

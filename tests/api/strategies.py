@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from modelrelease.domain.approval import ApprovalRole, ApprovalRules, Asking, AtWindowEnd, GitOpsAccount
 from modelrelease.domain.entry import Entry, EntryGate, SubgroupRule
 from modelrelease.domain.exposure import REST, Exposure
 from modelrelease.domain.gate import (
@@ -98,9 +99,20 @@ windows = st.one_of(weeklies, st.builds(Cron, texts, seconds, texts))
 trains = st.builds(
     Train, some(st.builds(Schedule, some(windows), texts)), some(st.builds(Freeze, texts, texts, texts, texts, texts))
 )
+approvals = st.sampled_from(
+    [
+        ApprovalRules(),
+        ApprovalRules((ApprovalRole("risk", ("pilot", "full")), ApprovalRole("owner", accountable=True)), True, 60),
+        ApprovalRules(
+            window_s=1, at_window_end=AtWindowEnd.REJECT, notify=("the team",), look_at=("a", "b"),
+            git_ops=(GitOpsAccount("argo", "example.com/author"), GitOpsAccount("flux")),
+        ),
+    ]
+)  # fmt: skip
 plans = st.builds(
     Plan, some(stages), some(gates), seconds, limits, st.sampled_from(OnDrift), st.sampled_from(OnNoSafePath),
     entry=entries, train=trains,
+    approvals=approvals,
 )  # fmt: skip
 
 progresses = st.builds(
@@ -127,4 +139,7 @@ progresses = st.builds(
     outcomes=some(st.builds(PastOutcome, texts, digests, names, texts, times)),
     paused_by=maybe(texts),
     diverted=maybe(refs),
+    proposed_at=maybe(times),
+    changed_by=some(texts),
+    asking=maybe(st.builds(Asking, st.integers(0, 16), times)),
 )

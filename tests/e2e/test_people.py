@@ -144,12 +144,12 @@ def test_promote_shortens_waiting_only_and_the_last_stage_waits_for_its_approval
         asked = scene.condition("AwaitingApproval")["message"]
         assert "product-owner" in asked
         assert "modelrelease approve chat --role product-owner --stage full" in asked
-        too_much = alice.types("approve", "chat", "--role", "product-owner", "--reason", "I am in a hurry")
-        forged = mallory.types("approve", "chat", "--role", "product-owner", "--reason", "trust me")
-        wrong_role = mallory.types("approve", "chat", "--role", "canteen", "--reason", "tastes good")
+        too_much = alice.types("approve", "chat", "--yes", "--role", "product-owner", "--reason", "I am in a hurry")
+        forged = mallory.types("approve", "chat", "--yes", "--role", "product-owner", "--reason", "trust me")
+        wrong_role = mallory.types("approve", "chat", "--yes", "--role", "canteen", "--reason", "tastes good")
         time.sleep(2)
         assert stage_name(scene.status()) == "some"
-        bob.does("approve", "chat", "--role", "product-owner", "--reason", "numbers look right")
+        bob.does("approve", "chat", "--yes", "--role", "product-owner", "--reason", "numbers look right")
         scene.wait_state("Settled")
     for answer in (too_much, forged):
         assert answer.code == 4

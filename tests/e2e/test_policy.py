@@ -116,10 +116,17 @@ def test_a_policy_tightens_in_mid_rollout_and_loosens_by_approval_only(
         told = scene.condition("PolicyPending")
         still = scene.status()
         refused = _person(scene, "mallory", "canteen").types(
-            "approve", "chat", "--role", "risk", "--policy-change", "--reason", "hurry"
+            "approve", "chat", "--yes", "--role", "risk", "--policy-change", "--reason", "hurry"
         )
         _person(scene, "bob", "risk").does(
-            "approve", "chat", "--role", "risk", "--policy-change", "--reason", "the owner is away; risk agrees"
+            "approve",
+            "chat",
+            "--yes",
+            "--role",
+            "risk",
+            "--policy-change",
+            "--reason",
+            "the owner is away; risk agrees",
         )
         scene.wait_state("Watching", timeout_s=60)
     assert held["plan"]["stages"][-1]["approvals"] == ["owner"]

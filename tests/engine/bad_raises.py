@@ -4,6 +4,7 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
+from modelrelease.domain.decision import CONFIRMED, Decision
 from modelrelease.domain.record import RecordKind
 from modelrelease.domain.release import Observed, Progress, State
 from modelrelease.domain.traffic import Target
@@ -20,6 +21,8 @@ from modelrelease.engine.actions import (
     WriteRecord,
 )
 from modelrelease.engine.case import Case
+from modelrelease.governance import approvals
+from modelrelease.governance.approvals import Demand, Subject
 from tests.engine import process
 from tests.engine.planting import (
     Patch,
@@ -46,15 +49,12 @@ def approvals_are_not_asked_for(patch: Patch) -> None:
 def _any_approval(patch: Patch, field: str) -> None:
     """An approval counts whatever it says in one field."""
 
-    def approval(case: Case, role: str, stage: Any) -> Any:
-        right = {"digest": case.progress.candidate, "plan_digest": case.plan, "stage": stage}[field]
-        value = stage.name if field == "stage" else getattr(right, "digest", None)
-        bent = tuple(replace(said, **{field: value}) for said in case.observed.decisions)
-        return real(replace(case, observed=replace(case.observed, decisions=bent)), role, stage)
+    def fault(decision: Decision, demand: Demand, subject: Subject) -> str | None:
+        right = demand.stage if field == "stage" else CONFIRMED if field == "identity" else getattr(subject, field)
+        return real(replace(decision, **{field: right}), demand, subject)
 
-    real = checks.approval
-    patch.setattr(checks, "approval", approval)
-    patch.setattr(raising, "approval", approval)
+    real = approvals.fault
+    patch.setattr(approvals, "fault", fault)
 
 
 @mutant("S2")
@@ -70,6 +70,16 @@ def an_approval_of_another_plan_counts(patch: Patch) -> None:
 @mutant("S2")
 def an_approval_of_another_stage_counts(patch: Patch) -> None:
     _any_approval(patch, "stage")
+
+
+@mutant("S2")
+def an_approval_of_other_evidence_counts(patch: Patch) -> None:
+    _any_approval(patch, "evidence_digest")
+
+
+@mutant("S2")
+def an_approval_of_nobody_knows_whom_counts(patch: Patch) -> None:
+    _any_approval(patch, "identity")
 
 
 @mutant("S2")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from modelrelease.domain.decision import Action, Decision
+from modelrelease.domain.decision import CONFIRMED, Action, Decision
 from modelrelease.domain.evidence import Cause
 from modelrelease.domain.exposure import REST, Exposure, uniform
 from modelrelease.domain.gate import Absolute, AgainstStable, Gate, Ratio, Series
@@ -30,6 +30,7 @@ from modelrelease.domain.traffic import (
 )
 from modelrelease.domain.unit import Backend, Part, PartName, Unit, UnitRef, unit_ref
 from modelrelease.domain.verdict import Outcome, Verdict
+from modelrelease.governance.approvals import evidence_digest
 
 NAME, NAMESPACE, UID = "chat", "assistants", "uid-chat"
 SEGMENT = "low"
@@ -218,9 +219,11 @@ def gen_decision(action: Action, number: int = 1, *, when: float = 0, **fields: 
     if action in (Action.PAUSE, Action.RESUME):
         bound = {"release_uid": UID}
     if action is Action.APPROVE:
-        bound |= {"plan_digest": PLAN.digest, "stage": "full", "role": "owner"}
+        shown = evidence_digest((), [gate.name for gate in PLAN.gates])
+        bound |= {"plan_digest": PLAN.digest, "stage": "full", "role": "owner", "evidence_digest": shown}
     name = f"{action.value.lower()}-{number}"
-    return Decision(f"uid-{name}", name, action, "ada", "because", at(when), **{**bound, **fields})
+    said: dict[str, Any] = {"author": "ada", "reason": "because", "created_at": at(when), "identity": CONFIRMED}
+    return Decision(**{"uid": f"uid-{name}", "name": name, "action": action, **said, **bound, **fields})
 
 
 def _rule(segment: str) -> str:

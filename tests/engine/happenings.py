@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from modelrelease.domain.decision import Action
+from modelrelease.domain.decision import Action, Identity, Standing
 from modelrelease.domain.exposure import REST
 from modelrelease.domain.release import Fault, State
 from modelrelease.domain.traffic import Arm
 from modelrelease.domain.unit import Backend
+from modelrelease.governance.approvals import evidence_digest
 from tests.engine import scenarios
 from tests.engine.builders import gen_gate
 from tests.engine.log import Content
@@ -21,6 +22,7 @@ from tests.engine.timetable import with_freeze
 if TYPE_CHECKING:
     from tests.engine.world import World
 
+UNTRUSTED = (Standing.UNCHECKED, Standing.REFUSED)
 RESUMED_AFTER_S = (20.0, 60.0, 150.0)
 PART_FAULT = Fault("SegmentEmpty", "spec.traffic.segments[0] has no condition: give it headers")
 FAULT = Fault("InvalidSpec", "spec.gates[0].max is not a number: write a number")
@@ -184,7 +186,7 @@ def abort(world: "World") -> bool:
 
 def reject(world: "World") -> bool:
     """An approver says no."""
-    return _about_candidate(world, Action.REJECT)
+    return _about_candidate(world, Action.REJECT, role="owner")
 
 
 def promote(world: "World") -> bool:
@@ -204,11 +206,14 @@ def retry(world: "World") -> bool:
 
 
 def wrong_approval(world: "World") -> bool:
-    """Somebody approves another unit, another plan, another stage, and none."""
+    """Somebody approves another unit, plan, stage or evidence, none, and in another's name."""
     progress, spec = world.store.object.status, world.store.object.spec
     unit = progress.candidate or world.refs[spec.unit.version]
     bound = {"digest": unit.digest, "plan_digest": spec.plan.digest, "stage": "full", "role": "owner"}
-    for wrong in ({"digest": "sha256:other"}, {"plan_digest": "sha256:other"}, {"stage": "pilot"}, {"stage": None}):
+    bound["evidence_digest"] = evidence_digest((), [gate.name for gate in spec.plan.gates])
+    forged = [{"identity": Identity(standing, "nobody knows who said it")} for standing in UNTRUSTED]
+    other = [{field: "sha256:other"} for field in ("digest", "plan_digest", "evidence_digest")]
+    for wrong in (*other, {"stage": "pilot"}, {"stage": None}, *forged):
         world.say(Action.APPROVE, **{**bound, **wrong})
     return True
 

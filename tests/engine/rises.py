@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
-from modelrelease.domain.decision import Action
+from modelrelease.domain.decision import Action, Standing
 from modelrelease.domain.exposure import FULL_PERMILLE, REST, percent
 from modelrelease.domain.gate import Absolute, Gate
 from modelrelease.domain.plan import Plan, Stage
 from modelrelease.domain.record import Record, RecordKind, record_name
 from modelrelease.domain.release import Observed, State
 from modelrelease.engine.actions import Intention
+from modelrelease.governance.approvals import evidence_digest
 from tests.engine.builders import NAME, UID
 from tests.engine.log import Content, RouteWrite
 from tests.engine.seen import SAFE_REVISION, Found, Position, Seen, intended, time_of
@@ -144,13 +145,19 @@ def stayed(seen: Seen, revision: str, stage: Stage, record: Record) -> Found:
 
 def _approved(seen: Seen, record: Record, plan: Plan, stage: Stage) -> Found:
     name = record_name(NAME, record.sequence)
+    candidate = record.body["candidate"]["digest"]  # type: ignore[index]
+    offline = seen.raised_at[name].observed.offline if name in seen.raised_at else ()
+    known = [(each.uid, each.digest) for each in offline if each.unit_digest == candidate]
+    shown = evidence_digest(known, [gate.name for gate in plan.gates])
     for role in stage.approvals:
         fitting = [
             said
             for said in seen.named(record)
             if said.action is Action.APPROVE
             and (said.role, said.stage, said.plan_digest, said.release_uid) == (role, stage.name, plan.digest, UID)
-            and said.digest == record.body["candidate"]["digest"]  # type: ignore[index]
+            and said.digest == candidate
+            and said.evidence_digest == shown
+            and said.identity.standing is Standing.CONFIRMED
             and seen.backed.get(said.uid, name) == name
         ]
         if not fitting:

@@ -53,8 +53,9 @@ def on_the_way(state: State, **fields) -> Progress:
 @pytest.mark.parametrize("state", ON_THE_WAY)
 @pytest.mark.parametrize("decision", [None, Action.ABORT, Action.REJECT])
 def test_a_stop_condition_takes_everything_back_first_and_marks_the_route(state, decision):
-    said = {"decisions": (gen_decision(decision),)} if decision else {"verdicts": BAD}
-    step = decide(on_the_way(state), **said)
+    said = {"decisions": (gen_decision(decision, role="owner"),)} if decision else {"verdicts": BAD}
+    asks = gen_plan(*PLAN.stages[:-1], replace(PLAN.stages[-1], approvals=("owner",)))
+    step = decide(on_the_way(state, plan=asks), release=gen_release(plan=asks), **said)
     assert order(step) == ["Lower", "Save"]
     assert lowered(step).target == Target(A, B, ZERO, stopped=B.digest)
     assert (saved(step).state, saved(step).intent) == (State.REVERTING, None)

@@ -81,6 +81,7 @@ def worlds() -> Iterator[list[World]]:
             plain(world, progress, process) | {"offline": offered(world.scenario.seed, world.store.now)}
         ),
     )
+    patched.setattr(World, "offline", lambda world: offered(world.scenario.seed, world.store.now))
     made = []
     for seed in SEEDS:
         drawn = scenario(seed)

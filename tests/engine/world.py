@@ -13,12 +13,14 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from modelrelease.domain.decision import Action, Decision
+from modelrelease.domain.decision import CONFIRMED, Action, Decision
 from modelrelease.domain.exposure import REST
+from modelrelease.domain.offline import OfflineEvidence
 from modelrelease.domain.plan import OnDrift
 from modelrelease.domain.release import IN_TRAFFIC, Progress, State
 from modelrelease.domain.traffic import Target
 from modelrelease.domain.unit import unit_ref
+from modelrelease.governance.approvals import evidence_digest
 from tests.engine.builders import NAME, UID, UNIT_A, at
 from tests.engine.happenings import AT_ONCE, wrong_approval
 from tests.engine.liveness import RATE
@@ -258,7 +260,8 @@ class World:
         """A person makes a decision for this release."""
         self.numbers += 1
         name = f"{action.value.lower()}-{self.numbers}"
-        self.store.say(Decision(f"uid-{name}", name, action, "ada", "because", at(self.store.now), UID, **bound))
+        said = {"identity": CONFIRMED, **bound}
+        self.store.say(Decision(f"uid-{name}", name, action, "ada", "because", at(self.store.now), UID, **said))
 
     def approve(self) -> None:
         """Approve what waits for it, once it has waited long enough; in the quiet part at once."""
@@ -274,12 +277,19 @@ class World:
             wrong_approval(self)
         if self.faulty and waited < self.scenario.approves_after:
             return
+        known = [(each.uid, each.digest) for each in self.offline() if each.unit_digest == candidate.digest]
+        shown = evidence_digest(known, [gate.name for gate in plan.gates])
         for role in upcoming[0].approvals:
-            bound = {"digest": candidate.digest, "plan_digest": plan.digest, "stage": upcoming[0].name, "role": role}
+            about = {"digest": candidate.digest, "plan_digest": plan.digest, "stage": upcoming[0].name, "role": role}
+            bound = about | {"evidence_digest": shown, "identity": CONFIRMED}
             if not self._usable(progress, bound):
                 self.say(Action.APPROVE, **bound)
 
-    def _usable(self, progress: Progress, bound: dict[str, str]) -> bool:
+    def offline(self) -> tuple[OfflineEvidence, ...]:
+        """The offline evidence that there is now."""
+        return ()
+
+    def _usable(self, progress: Progress, bound: dict[str, Any]) -> bool:
         return any(
             said.action is Action.APPROVE
             and said.uid not in progress.handled

@@ -15,7 +15,7 @@ from modelrelease.api.convert_traffic import segments_of, traffic_of
 from modelrelease.api.convert_unit import Contents, config_maps_of, content_digest, content_of, unit_of
 from modelrelease.api.gatetemplate import template_of
 from modelrelease.api.metricssource import Source, source_of
-from modelrelease.api.names import FINALIZER
+from modelrelease.api.names import CHANGED_BY, FINALIZER, UNIT_CHANGED_BY
 from modelrelease.api.releasedecision import decision_of
 from modelrelease.api.releaseevidence import evidence_of
 from modelrelease.api.releaserecord import record_manifest, record_of
@@ -24,6 +24,8 @@ from modelrelease.domain.plan import Plan
 from modelrelease.domain.release import Fault, Release
 from modelrelease.domain.traffic import Traffic
 from modelrelease.domain.unit import Unit
+
+APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 __all__ = [
     "Contents",
@@ -65,6 +67,7 @@ def release_of(obj: Mapping[str, Any], *, config_maps: Contents, templates: Temp
     """
     metadata = obj["metadata"]
     namespace = metadata["namespace"]
+    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != APPLIED}
     spec = obj.get("spec")
     spec = spec if isinstance(spec, Mapping) else {}
     unit, plan, traffic = unit_of(spec, namespace, config_maps), plan_of(spec, templates), traffic_of(spec)
@@ -85,4 +88,6 @@ def release_of(obj: Mapping[str, Any], *, config_maps: Contents, templates: Temp
         faults=tuple(dict.fromkeys(faults)),
         deleting=metadata.get("deletionTimestamp") is not None,
         finalizer=FINALIZER in (metadata.get("finalizers") or ()),
+        changed_by=tuple(filter(None, (annotations.get(name, "") for name in (CHANGED_BY, UNIT_CHANGED_BY)))),
+        annotations=annotations,
     )

@@ -15,6 +15,7 @@ from modelrelease.api.convert_traffic import segments_of
 from modelrelease.api.convert_train import train_of
 from modelrelease.api.faults import faults_of
 from modelrelease.api.quantities import seconds_of
+from modelrelease.api.release_approvals import ApprovalsSpec, approval_faults, approvals_of
 from modelrelease.api.release_strategy import GateSpec, NoDataSpec, StrategySpec
 from modelrelease.api.release_traffic import TrafficSpec
 from modelrelease.domain.entry import Entry
@@ -53,6 +54,11 @@ def plan_of(spec: Mapping[str, Any], templates: Templates) -> Plan | tuple[Fault
         strategy = StrategySpec.model_validate(spec.get("strategy") or {})
     except ValidationError as error:
         faults += faults_of(error, "spec.strategy")
+    approvals: ApprovalsSpec | None = None
+    try:
+        approvals = ApprovalsSpec.model_validate(spec["approvals"]) if spec.get("approvals") else None
+    except ValidationError as error:
+        faults += faults_of(error, "spec.approvals")
     try:
         gates = _GATES.validate_python(spec.get("gates") or [])
     except ValidationError as error:
@@ -66,6 +72,7 @@ def plan_of(spec: Mapping[str, Any], templates: Templates) -> Plan | tuple[Fault
     stages = stages_of(strategy.stages or default_stages(segments), segments, gated=bool(gates))
     judged, gate_faults = gates_of(gates, templates)
     faults += [*stage_faults(strategy.stages or [], segments), *order_faults(stages, segments), *gate_faults]
+    faults += approval_faults(approvals, stages)
     if faults:
         return tuple(faults)
     return Plan(
@@ -77,6 +84,7 @@ def plan_of(spec: Mapping[str, Any], templates: Templates) -> Plan | tuple[Fault
         on_no_safe_path=traffic.on_no_safe_path,
         entry=entry,
         train=train,
+        approvals=approvals_of(approvals),
     )
 
 

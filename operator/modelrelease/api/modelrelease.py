@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 
 from modelrelease.api.base import SpecModel, StatusModel, rule, rules
 from modelrelease.api.quantities import PERCENT_PATTERN
+from modelrelease.api.release_approvals import ApprovalsSpec
 from modelrelease.api.release_entry import EntrySpec
 from modelrelease.api.release_strategy import Gates, StrategySpec
 from modelrelease.api.release_traffic import TrafficSpec
@@ -140,6 +141,9 @@ class ModelReleaseSpec(SpecModel):
         None,
         description="What ReleaseEvidence of the unit must show before any user sees it, and at each later raise. "
         "Missing or expired evidence holds (condition EntryEvidence); a demand that fails stops the release.",
+    )
+    approvals: ApprovalsSpec | None = Field(
+        None, description="Who must say yes before exposure rises. Left out: only whom single stages ask."
     )
     deletion_policy: DeletionPolicy = Field(
         DeletionPolicy.RETAIN,

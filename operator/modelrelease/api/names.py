@@ -19,6 +19,10 @@ RELEASE_LABEL = f"{GROUP}/release"
 BUNDLE_LABEL = f"{GROUP}/bundle"
 """The label of bundles: the value of the release header that they belong to."""
 
+CHANGED_BY = f"{GROUP}/changed-by"
+UNIT_CHANGED_BY = f"{GROUP}/unit-changed-by"
+"""Annotations of a ModelRelease that admission stamps: who changed the spec last, and who changed its unit last."""
+
 SYSTEM_NAMESPACE = "modelrelease-system"
 OPERATOR_NAME = "modelrelease-operator"
 """The name of the operator's service account, Deployment and Lease."""

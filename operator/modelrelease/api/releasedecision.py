@@ -8,11 +8,24 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from modelrelease.api.base import IMMUTABLE, Digest, Name, ReleaseRef, SpecModel, StatusModel, Time, rule, rules
+from modelrelease.api.base import (
+    IMMUTABLE,
+    Digest,
+    Name,
+    ReleaseRef,
+    SpecModel,
+    StatusModel,
+    Time,
+    atomic,
+    rule,
+    rules,
+)
 from modelrelease.api.faults import faults_of
 from modelrelease.api.quantities import time_of
 from modelrelease.domain.decision import Action, Decision
 from modelrelease.domain.release import Fault
+
+Group = Annotated[str, Field(max_length=512)]
 
 
 class ReleaseDecisionSpec(SpecModel):
@@ -39,10 +52,28 @@ class ReleaseDecisionSpec(SpecModel):
                 field=".role",
             ),
             rule(
-                "self.action != 'Approve' || (has(self.stage) && has(self.planDigest))",
-                "Approve is about one stage of one plan: write stage, and planDigest as status.planDigest of the "
+                "self.action != 'Approve' || has(self.planDigest)",
+                "Approve is about one plan: write planDigest as status.planDigest of the ModelRelease says (the "
+                "modelrelease command fills it in)",
+                field=".planDigest",
+            ),
+            rule(
+                "self.action != 'Approve' || !has(self.stage) || has(self.evidenceDigest)",
+                "Approve is about the evidence that was shown: write evidenceDigest as status.evidenceDigest of the "
                 "ModelRelease says (the modelrelease command fills it in)",
-                field=".stage",
+                field=".evidenceDigest",
+            ),
+            rule(
+                "self.action != 'AcceptRisk' || (has(self.digest) && has(self.releaseRef.uid) && has(self.stage) && "
+                "has(self.gate) && has(self.expiresAt))",
+                "AcceptRisk is about one undecided gate of one unit before one stage, and ends: write digest, "
+                "releaseRef.uid, stage, gate and expiresAt (the modelrelease command fills it in)",
+                field=".gate",
+            ),
+            rule(
+                "!has(self.gate) || self.action == 'AcceptRisk'",
+                "gate belongs to AcceptRisk: remove it",
+                field=".gate",
             ),
             rule(
                 "!has(self.role) || self.action in ['Approve', 'Reject']",
@@ -77,8 +108,9 @@ class ReleaseDecisionSpec(SpecModel):
     action: Action = Field(
         description="Pause: raise nothing until Resume; a revert still happens. Resume. Promote: skip the waiting of "
         "the running stage, never gates, samples or approvals. Abort: take the candidate back for good. Retry: start a "
-        "stopped unit again from the first stage. Approve or Reject: enter a stage, in a role. Override: raise outside "
-        "of release windows and in freezes, for an incident; never past gates or approvals."
+        "stopped unit again from the first stage. Approve: let a stage be entered, in a role. Reject: stop the unit, "
+        "in a role that is asked. Override: raise outside of release windows and in freezes, for an incident; never "
+        "past gates or approvals. AcceptRisk: let one gate that is still undecided count as passed before one stage."
     )
     author: Annotated[str, Field(min_length=1, max_length=1024)] = Field(
         description="Who decides: your user name as the API server knows it (kubectl auth whoami). Another name is "
@@ -95,7 +127,19 @@ class ReleaseDecisionSpec(SpecModel):
     plan_digest: Digest | None = Field(None, description="Digest of the plan that was shown. Required for Approve.")
     stage: Name | None = Field(
         None,
-        description="Name of the stage that is meant. Required for Approve; narrows an Override to it.",
+        description="Name of the stage that is meant; narrows an Override to it. Left out in an Approve: the whole "
+        "release, before its first stage.",
+    )
+    evidence_digest: Digest | None = Field(
+        None,
+        description="Digest of the evidence that was shown, as status.evidenceDigest says. An approval that was given "
+        "on other evidence does not count.",
+    )
+    gate: Name | None = Field(None, description="The undecided gate whose risk is accepted. For AcceptRisk.")
+    author_groups: Annotated[list[Group], Field(max_length=256, json_schema_extra=atomic())] | None = Field(
+        None,
+        description="The groups that the author is in (kubectl auth whoami), so that the right can be checked again "
+        "before the decision is used. Filled in at admission or by the modelrelease command; others are refused.",
     )
     role: Name | None = Field(
         None,
@@ -113,7 +157,7 @@ class ReleaseDecisionSpec(SpecModel):
 
 
 class ReleaseDecision(StatusModel):
-    """A decision of a person about a release: pause, resume, promote, abort, retry, approve, reject or override."""
+    """A decision of a person about a release, such as pause, abort, retry, approve or reject. Immutable."""
 
     spec: ReleaseDecisionSpec = Field(description="Who decides what about which release, and why.")
 
@@ -121,6 +165,8 @@ class ReleaseDecision(StatusModel):
 def decision_of(obj: Mapping[str, Any]) -> Decision | Fault:
     """Read a ReleaseDecision; a Fault where it is unreadable, so that it is reported and never half obeyed."""
     metadata = obj["metadata"]
+    if metadata.get("generation", 1) != 1:
+        return _unreadable(metadata["name"], "its spec was edited after it was said; say it again in a new one")
     try:
         spec = ReleaseDecisionSpec.model_validate(obj.get("spec"))
         created = time_of(metadata["creationTimestamp"])
@@ -143,6 +189,9 @@ def decision_of(obj: Mapping[str, Any]) -> Decision | Fault:
         role=spec.role,
         incident=spec.incident,
         expires_at=expires,
+        evidence_digest=spec.evidence_digest,
+        gate=spec.gate,
+        groups=tuple(spec.author_groups or ()),
     )
 
 

@@ -22,6 +22,7 @@ from modelrelease.api.status_schema import (
     ModelReleaseStatus,
     UnitStatus,
 )
+from modelrelease.domain.approval import Asking
 from modelrelease.domain.entry import EntryVerdict
 from modelrelease.domain.exposure import Exposure
 from modelrelease.domain.habit import Habit
@@ -69,6 +70,9 @@ def status_from_progress(progress: Progress) -> dict[str, Any]:
         outcomes=[_outcome(outcome) for outcome in progress.outcomes[-MAX_OUTCOMES:]],
         pausedBy=progress.paused_by,
         diverted=_unit(progress.diverted),
+        proposedAt=_time(progress.proposed_at),
+        changedBy=list(progress.changed_by) or None,
+        asking=_asking(progress.asking),
     )
 
 
@@ -167,6 +171,10 @@ def _intent(intent: Intent | None) -> dict[str, Any] | None:
     }
 
 
+def _asking(asking: Asking | None) -> dict[str, Any] | None:
+    return None if asking is None else {"stage": asking.stage, "since": time_text(asking.since)}
+
+
 def _watch(watch: Watch | None) -> dict[str, Any] | None:
     if watch is None:
         return None
@@ -227,6 +235,9 @@ def _progress(status: ModelReleaseStatus) -> Progress:
         ),
         paused_by=status.paused_by,
         diverted=_read_unit(status.diverted),
+        proposed_at=_read_time(status.proposed_at),
+        changed_by=tuple(status.changed_by or ()),
+        asking=Asking(status.asking.stage, time_of(status.asking.since)) if status.asking else None,
     )
 
 

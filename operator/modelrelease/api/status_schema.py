@@ -33,8 +33,8 @@ class Condition(StatusModel):
 
     type: Annotated[str, Field(min_length=1, max_length=316)] = Field(
         description="Ready, Reconciling, Stalled, RouteAccepted, EvidenceFresh, RevertCapacity, Drifted, "
-        "AwaitingApproval, EntryEvidence, ReleaseWindowOpen, BundleIntact, WatchComplete, SpecSuperseded, "
-        "PolicySatisfied or PolicyPending."
+        "AwaitingApproval, DecisionRefused, RiskAccepted, EntryEvidence, ReleaseWindowOpen, BundleIntact, "
+        "WatchComplete, SpecSuperseded, PolicySatisfied or PolicyPending."
     )
     status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
     reason: Annotated[str, Field(max_length=256)] = Field(description="Why, in one CamelCase word.")
@@ -208,6 +208,47 @@ class PolicyStatus(StatusModel):
     )
 
 
+class AskedStatus(StatusModel):
+    """One role that is asked."""
+
+    role: Word = Field(description="The role.")
+    stage: Word | None = Field(None, description="The stage that it approves; the whole release when left out.")
+    accountable: bool | None = Field(None, description="True: it decides last.")
+    approved_by: Word | None = Field(None, description="Who approved; absent while it is waited for.")
+    approved_at: Time | None = Field(None, description="When that was said.")
+
+
+class AskingStatus(StatusModel):
+    """An approval request that is open."""
+
+    stage: int = Field(description="Number of the stage that waits.")
+    since: Time = Field(description="When people were asked.")
+
+
+class ApprovalStatus(StatusModel):
+    """What people are asked now."""
+
+    stage: Word = Field(description="The stage that waits.")
+    index: int = Field(description="Its number, from 0.")
+    since: Time | None = Field(
+        None, description="Since when nothing but approvals is missing; absent while something else is missing too."
+    )
+    until: Time | None = Field(None, description="When the approval window ends.")
+    at_end: Word | None = Field(None, description="What happens then: Hold or Reject.")
+    asked: Annotated[list[AskedStatus], Field(max_length=64, json_schema_extra=atomic())] = Field(
+        [], description="Who is asked, and who approved."
+    )
+    second_person: bool | None = Field(
+        None, description="True: one more person must approve, because who changed the release is not known by name."
+    )
+    notify: Annotated[list[Word], Field(max_length=64, json_schema_extra=atomic())] | None = Field(
+        None, description="Whom the request names."
+    )
+    look_at: Annotated[list[Word], Field(max_length=64, json_schema_extra=atomic())] | None = Field(
+        None, description="What to look at first."
+    )
+
+
 class ModelReleaseStatus(StatusModel):
     """What the operator remembers about a release and tells about it."""
 
@@ -244,6 +285,16 @@ class ModelReleaseStatus(StatusModel):
     )
     tier: Tier | None = Field(None, description="Risk tier of what is being released, or was released last.")
     policy: PolicyStatus | None = Field(None, description="The policy that it is under, and why it is in that tier.")
+    evidence_digest: DigestText | None = Field(
+        None, description="Digest of the evidence that approvers are shown; approvals name it."
+    )
+    approval: ApprovalStatus | None = Field(None, description="What people are asked now.")
+    asking: AskingStatus | None = Field(None, description="The open approval request.")
+    proposed_at: Time | None = Field(None, description="Since when approvals of the candidate count.")
+    changed_by: (
+        Annotated[list[Annotated[str, Field(max_length=MAX_WORD)]], Field(max_length=16, json_schema_extra=atomic())]
+        | None
+    ) = Field(None, description="Who changed what is on its way; an empty name is somebody who is not known.")
     intent: IntentStatus | None = Field(None, description="A raise that was decided and is being carried out.")
     watch: WatchStatus | None = Field(None, description="The watch after 100 percent.")
     stop: StopStatus | None = Field(None, description="Why the last candidate was stopped.")

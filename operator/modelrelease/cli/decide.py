@@ -21,7 +21,7 @@ Role = Annotated[str, typer.Option(help="The role in which you decide.", show_de
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
-    for command in (pause, resume, promote, abort, retry, approve, reject, override):
+    for command in (pause, resume, promote, abort, retry, override):
         app.command()(command)
 
 
@@ -65,34 +65,6 @@ def retry(
     _decide("Retry", name, reason, namespace, kubeconfig, output)
 
 
-def approve(
-    name: Name,
-    role: Role,
-    reason: Reason,
-    stage: Stage = None,
-    policy_change: Annotated[
-        bool, typer.Option("--policy-change", help="Approve what PolicyPending shows, for the rollout under way.")
-    ] = False,
-    namespace: Namespace = "",
-    kubeconfig: Kubeconfig = None,
-    output: Output = "text",
-) -> None:
-    """Approve a stage in a role that RBAC grants you. Bound to the unit and the plan that are in the status now."""
-    _decide("Approve", name, reason, namespace, kubeconfig, output, stage=stage, role=role, changed=policy_change)
-
-
-def reject(
-    name: Name,
-    role: Role,
-    reason: Reason,
-    namespace: Namespace = "",
-    kubeconfig: Kubeconfig = None,
-    output: Output = "text",
-) -> None:
-    """Reject the candidate in a role that RBAC grants you: it is stopped."""
-    _decide("Reject", name, reason, namespace, kubeconfig, output, role=role)
-
-
 def override(
     name: Name,
     incident: Annotated[str, typer.Option(help="The incident that it is for: number or address.", show_default=False)],
@@ -128,26 +100,28 @@ def _decide(
     output: str,
     *,
     stage: str | None = None,
-    role: str | None = None,
     more: Mapping[str, str] | None = None,
-    changed: bool = False,
 ) -> None:
     from modelrelease.controller import kube as api
 
     async def write(kube: Any) -> Any:
         release = await kube.get(api.RELEASES, namespace, name)
-        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-        me = await kube.create(api.SELF_REVIEWS, None, review)
-        body = decision(
-            action, release, author=me["status"]["userInfo"]["username"], reason=reason, stage=stage, role=role
-        )
+        body = await with_author(kube, decision(action, release, author="", reason=reason, stage=stage))
         body["spec"] |= more or {}
-        if changed:
-            body["spec"]["planDigest"] = _changed_plan(release)
         return await kube.create(api.DECISIONS, namespace, body)
 
     written = on_cluster(kubeconfig, write)
     echo(written, output, lambda: f"releasedecision {written['metadata']['name']}: {action} {name}, because: {reason}")
+
+
+async def with_author(kube: Any, body: dict[str, Any]) -> dict[str, Any]:
+    """The decision in the name of whoever is logged in, with the groups that admission will compare."""
+    from modelrelease.controller import kube as api
+
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    user = (await kube.create(api.SELF_REVIEWS, None, review))["status"]["userInfo"]
+    body["spec"] |= {"author": user["username"], "authorGroups": user.get("groups") or []}
+    return body
 
 
 def decision(
@@ -168,8 +142,8 @@ def decision(
         spec["digest"] = _unit_digest(action, release)
     if action == "Promote":
         spec["stage"] = stage or (release["status"].get("stage") or {}).get("name")
-        if spec["stage"] is None:
-            del spec["stage"]
+    if action == "AcceptRisk":
+        spec["stage"] = stage or _next_stage(release)
     if action in ("Approve", "Reject"):
         spec["role"] = role
     if action == "Override":
@@ -178,16 +152,17 @@ def decision(
             spec["stage"] = stage
     if action == "Approve":
         spec["planDigest"] = release["status"].get("planDigest")
-        spec["stage"] = stage or _next_stage(release)
+        spec["evidenceDigest"] = release["status"].get("evidenceDigest")
+        spec["stage"] = stage or _place(release, role)
     return {
         "apiVersion": "modelrelease.dev/v1alpha1",
         "kind": "ReleaseDecision",
         "metadata": {"name": f"{name}-{action.lower()}-{secrets.token_hex(4)}", "namespace": namespace},
-        "spec": spec,
+        "spec": {field: value for field, value in spec.items() if value is not None},
     }
 
 
-def _changed_plan(release: Any) -> str:
+def changed_plan(release: Any) -> str:
     """The digest of the plan that a changed policy would make of a rollout under way."""
     waiting = ((release.get("status") or {}).get("policy") or {}).get("pending") or {}
     if not waiting.get("approvals"):
@@ -195,6 +170,14 @@ def _changed_plan(release: Any) -> str:
         typer.echo(f"error: no change of a policy waits for approval at {name} (see PolicyPending)", err=True)
         raise typer.Exit(1)
     return str(waiting["planDigest"])
+
+
+def _place(release: Any, role: str | None) -> str | None:
+    """What the role is asked about now: a stage, or None for the whole release; the next stage where nobody asks."""
+    asked = (release["status"].get("approval") or {}).get("asked") or []
+    mine = [one for one in asked if one["role"] == role]
+    waiting = [one for one in mine if not one.get("approvedBy")] or mine
+    return waiting[0].get("stage") if waiting else _next_stage(release)
 
 
 def _next_stage(release: Any) -> str:

@@ -10,7 +10,20 @@ from typing import Annotated
 import typer
 
 from modelrelease import __version__
-from modelrelease.cli import audit, backtest, decide, digest, evidence, explain, lint, plan, presets, sandbox, show
+from modelrelease.cli import (
+    approve,
+    audit,
+    backtest,
+    decide,
+    digest,
+    evidence,
+    explain,
+    lint,
+    plan,
+    presets,
+    sandbox,
+    show,
+)
 
 app = typer.Typer(
     name="modelrelease",
@@ -21,6 +34,7 @@ app = typer.Typer(
     help="Release AI models in stages: traffic rises on evidence and is taken back when a stop condition trips.",
 )
 decide.register(app)
+approve.register(app)
 show.register(app)
 digest.register(app)
 plan.register(app)

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from modelrelease.cli.approval_text import request_lines
 from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, on_cluster
 
 
@@ -69,6 +70,7 @@ def describe(release: Any) -> str:
         lines.append(f"  gate       {gate['outcome']:<10} {gate['name']}{where}: {gate['sentence']}")
     for verdict in said.get("entry") or []:
         lines.append(f"  entry      {verdict['outcome']:<10} {verdict['sentence']}")
+    lines += request_lines(said.get("approval") or {})
     for condition in said.get("conditions") or []:
         lines.append(
             f"  condition  {condition['type']}={condition['status']} {condition['reason']}: {condition['message']}"

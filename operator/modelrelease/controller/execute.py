@@ -80,7 +80,7 @@ class Executor:
                 case KeepBundle(ref):
                     await self._keep_bundle(ref, gathered)
                 case Emit():
-                    await self._emit(action, gathered)
+                    await self.emit(action, gathered)
                 case AddFinalizer():
                     await self._finalizer(gathered, present=True)
                 case RemoveFinalizer():
@@ -182,7 +182,8 @@ class Executor:
         except BundleError as error:
             raise Refused(Refusal("BundleNotWritten", str(error))) from error
 
-    async def _emit(self, event: Emit, gathered: Gathered) -> None:
+    async def emit(self, event: Emit, gathered: Gathered) -> None:
+        """Write an event about the release; one that cannot be written is only logged."""
         release, now = gathered.release, datetime.now(UTC)
         stamp = now.isoformat(timespec="microseconds").replace("+00:00", "Z")
         body = {

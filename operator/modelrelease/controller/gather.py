@@ -4,7 +4,7 @@ It fetches and translates; it judges nothing. Live reads happen before a write t
 tick: a revert is never kept waiting by a read.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,6 @@ import structlog
 from modelrelease.api.convert import (
     Revision,
     Source,
-    decision_of,
     record_of,
     release_of,
     revision_of,
@@ -26,13 +25,13 @@ from modelrelease.controller import kube
 from modelrelease.controller.attested import Attested
 from modelrelease.controller.bundles import Bundles
 from modelrelease.controller.conflicts import RouteUsers
+from modelrelease.controller.decisions import Decisions
 from modelrelease.controller.endpoints import Endpoints
 from modelrelease.controller.evidence import EvidenceService
 from modelrelease.controller.governing import Governing
 from modelrelease.controller.kube import ApiError, Kube, Resource
 from modelrelease.controller.store import Store
 from modelrelease.controller.units import Known, Units
-from modelrelease.domain.decision import Decision
 from modelrelease.domain.gate import Gate
 from modelrelease.domain.plan import Plan
 from modelrelease.domain.record import GENESIS, Head, Record
@@ -93,7 +92,14 @@ class Gatherer:
     """Gathers for one process. Remembers only what is cheap to lose."""
 
     def __init__(
-        self, kube_: Kube, store: Store, evidence: EvidenceService, *, process: str, unit_check_s: float
+        self,
+        kube_: Kube,
+        store: Store,
+        evidence: EvidenceService,
+        *,
+        process: str,
+        unit_check_s: float,
+        wake: Callable[[str], None],
     ) -> None:
         self._kube, self._store, self._evidence, self._process = kube_, store, evidence, process
         self.users = RouteUsers(store)
@@ -102,6 +108,7 @@ class Gatherer:
         self.bundles = Bundles(kube_, check_s=unit_check_s)
         self.attested = Attested(kube_, store)
         self.governing = Governing(kube_, store, self.units)
+        self._decisions = Decisions(kube_, store, wake)
         self._heads: dict[str, Head] = {}
         self._newest: dict[str, Record] = {}
         self._unsure: set[str] = set()
@@ -129,10 +136,11 @@ class Gatherer:
         self.governing.forget(key)
         self.bundles.forget(key)
 
-    async def gather(self, key: str, *, live: bool = False) -> Gathered | None:
+    async def gather(self, key: str, *, live: bool = False, confirm: bool = True) -> Gathered | None:
         """Everything for one decision about `key`; None when the release does not exist.
 
         With `live`, the object, its routes, its decisions, its evidence and the endpoints are read now.
+        Where a revert may be waiting for it (`confirm` False), nobody's author is confirmed now.
         Raises ApiError when a read that is needed fails.
         """
         namespace, _, name = key.partition("/")
@@ -155,8 +163,13 @@ class Gatherer:
         if live:
             await self.attested.read_live(release, progress)
         observed = await self._observe(key, release, progress, router, objects, live=live)
-        bundles = await self.bundles.faults(release, progress, live=live)
-        observed = replace(observed, violations=self.units.violations(key, progress), bundles=bundles)
+        observed = replace(
+            observed,
+            violations=self.units.violations(key, progress),
+            bundles=await self.bundles.faults(release, progress, live=live),
+            decisions=await self._decisions.of(key, release, progress, confirm=live and confirm),
+            stamped_since=await self._decisions.stamped_since(key, release, progress, confirm=live and confirm),
+        )
         return Gathered(key, obj, release, progress, observed, router, known.requests, objects)
 
     async def _referred_to(
@@ -228,8 +241,7 @@ class Gatherer:
             return
         self._store.put(kube.RELEASES, obj)
         await self.governing.read_live(namespace)
-        for decision in await self._kube.list(kube.DECISIONS, namespace):
-            self._store.put(kube.DECISIONS, decision)
+        await self._decisions.read_live(namespace)
 
     async def _route(self, router: Router, namespace: str, name: str, *, live: bool) -> Any | None:
         resource, key = resource_of(router), f"{namespace}/{name}"
@@ -269,7 +281,6 @@ class Gatherer:
             split=split,
             lengths=self._evidence.lengths(key),
             habits=self._evidence.habits(key),
-            decisions=self._decisions(release),
             offline=self.attested.of(release),
             conflict=self.users.conflict(key, release, views),
             head=await self._head(key, release, progress, live=live),
@@ -281,17 +292,6 @@ class Gatherer:
         if progress.state is not State.NEW:
             return observed
         return await self._first_look(release, router, objects, observed)
-
-    def _decisions(self, release: Release) -> tuple[Decision, ...]:
-        found = []
-        for obj in self._store.all(kube.DECISIONS, release.namespace):
-            if obj.get("spec", {}).get("releaseRef", {}).get("name") == release.name:
-                decision = decision_of(obj)
-                if isinstance(decision, Decision):
-                    found.append(decision)
-                else:
-                    log.warning("unreadable decision", decision=obj["metadata"]["name"], error=decision.message)
-        return tuple(found)
 
     async def _head(self, key: str, release: Release, progress: Progress, *, live: bool) -> Head:
         """The chain's newest record. A revert does not wait for it (S6): a head that is too old writes no record.

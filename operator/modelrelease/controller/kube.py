@@ -83,6 +83,12 @@ SERVICES = Resource("", "v1", "services")
 ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices")
 EVENTS = Resource("events.k8s.io", "v1", "events")
 LEASES = Resource("coordination.k8s.io", "v1", "leases")
+ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "subjectaccessreviews", namespaced=False)
+ADMISSION = ("admissionregistration.k8s.io", "v1")
+VALIDATING_POLICIES = Resource(*ADMISSION, "validatingadmissionpolicies", namespaced=False)
+VALIDATING_BINDINGS = Resource(*ADMISSION, "validatingadmissionpolicybindings", namespaced=False)
+MUTATING_POLICIES = Resource(*ADMISSION, "mutatingadmissionpolicies", namespaced=False)
+MUTATING_BINDINGS = Resource(*ADMISSION, "mutatingadmissionpolicybindings", namespaced=False)
 SELF_REVIEWS = Resource("authentication.k8s.io", "v1", "selfsubjectreviews", namespaced=False)
 
 Observer = Callable[[str, str, int, float], None]
@@ -160,10 +166,11 @@ class Kube:
         body: Any,
         *,
         content_type: str = "application/json-patch+json",
+        dry_run: bool = False,
     ) -> Any:
         """Patch an object and give back what it is now."""
-        path = resource.path(namespace, name)
-        return await self._send("PATCH", resource, path, body=body, content_type=content_type)
+        path, query = resource.path(namespace, name), {"dryRun": "All"} if dry_run else {}
+        return await self._send("PATCH", resource, path, body=body, content_type=content_type, query=query)
 
     async def replace(self, resource: Resource, namespace: str | None, name: str, body: Object) -> Any:
         """Put an object; the resourceVersion in its metadata is the condition."""

@@ -22,6 +22,7 @@ from modelrelease.controller.kube import ApiError, Changed, Conflict, Kube, NotF
 from modelrelease.controller.leader import Leadership
 from modelrelease.controller.probes import Probes
 from modelrelease.controller.queue import DueQueue
+from modelrelease.controller.refusals import Refusals
 from modelrelease.controller.settings import OperatorSettings
 from modelrelease.controller.sources import settings_of
 from modelrelease.controller.status import StatusWriter
@@ -86,12 +87,18 @@ class Operator:
         self.telemetry.leading.set(1)
         self.evidence = EvidenceService(self.telemetry, settings.credentials_dir, self.queue.wake)
         self.gatherer = Gatherer(
-            api, self.store, self.evidence, process=settings.process_id, unit_check_s=settings.unit_check_s
+            api,
+            self.store,
+            self.evidence,
+            process=settings.process_id,
+            unit_check_s=settings.unit_check_s,
+            wake=self.queue.wake,
         )
         self.status = StatusWriter(api, self.store)
         self.executor = Executor(
             api, self.store, self.status, self.telemetry, self.gatherer.bundles, settings.process_id
         )
+        self.refusals = Refusals(self.executor)
         self._api = api
 
     async def _work(self, api: Kube, leadership: Leadership, stop: asyncio.Event) -> None:
@@ -243,7 +250,7 @@ class Operator:
         self.queue.wake(key, delay_s=delay)
         if fast:
             try:
-                await self.gatherer.gather(key, live=True)
+                await self.gatherer.gather(key, live=True, confirm=False)
             except ApiError as again:
                 log.warning("could not read again", error=str(again))
 
@@ -276,6 +283,7 @@ class Operator:
             self._forget(key)
             return
         await self.status.refresh(gathered, step)
+        await self.refusals.tell(gathered, step)
         self._wake_later(key, step, gathered)
 
     async def _carry_out(self, step: Step, gathered: Gathered) -> Step:

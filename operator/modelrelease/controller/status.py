@@ -16,18 +16,24 @@ from modelrelease.api.status import (
     train_for_status,
 )
 from modelrelease.controller import kube
+from modelrelease.controller.approval_status import approvals_for_status
 from modelrelease.controller.gather import Gathered
 from modelrelease.controller.kube import Kube
 from modelrelease.controller.store import Store
 from modelrelease.domain.release import Progress
 from modelrelease.engine.actions import Step
+from modelrelease.engine.approving import refused
 from modelrelease.engine.case import Case
 from modelrelease.engine.conditions import Condition, conditions
 from modelrelease.engine.entry import shown_verdicts
 from modelrelease.engine.repolicy import pending
+from modelrelease.engine.risks import open_risks
 from modelrelease.engine.train import train_view
 
 REFRESH_S = 60.0
+
+TOLD = frozenset({"AwaitingApproval", "DecisionRefused", "RiskAccepted"})
+"""Conditions that people wait to read: another message is a transition. They hold no running numbers."""
 
 
 class StatusWriter:
@@ -72,11 +78,15 @@ class StatusWriter:
     def _compose(self, gathered: Gathered, step: Step, progress: Progress) -> dict[str, Any]:
         before = gathered.obj.get("status") or {}
         generation = gathered.release.generation
-        entry = shown_verdicts(Case(gathered.release, progress, gathered.observed, datetime.now(UTC)))
-        said = conditions(gathered.release, step, gathered.observed, entry=entry)
+        case = Case(gathered.release, progress, gathered.observed, datetime.now(UTC))
+        entry = shown_verdicts(case)
+        said = conditions(
+            gathered.release, step, gathered.observed, entry=entry, refused=refused(case), risks=open_risks(case)
+        )
         verdicts = gathered.observed.verdicts or gathered.observed.watch_verdicts
         status = {
             **status_from_progress(progress),
+            **approvals_for_status(case),
             "observedGeneration": generation,
             "conditions": merged(before.get("conditions") or [], said, generation),
             **_governed(gathered, progress, before),
@@ -127,7 +137,10 @@ def _real(moment: str | None) -> str | None:
 
 
 def _transitions(status: Mapping[str, Any]) -> Any:
-    conditions_ = [(c["type"], c["status"], c["reason"]) for c in status.get("conditions") or []]
+    conditions_ = [
+        (c["type"], c["status"], c["reason"], c["message"] if c["type"] in TOLD else "")
+        for c in status.get("conditions") or []
+    ]
     gates = [(g["name"], g.get("segment"), g["outcome"]) for g in status.get("gates") or []]
     running = {"conditions", "gates", "noDataSince"}
     return conditions_, gates, {name: value for name, value in status.items() if name not in running}

@@ -6,6 +6,7 @@ Approvals and records refer to the plan's digest, so that nobody approves one pl
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
+from modelrelease.domain.approval import ApprovalRules
 from modelrelease.domain.canonical import digest
 from modelrelease.domain.entry import Entry
 from modelrelease.domain.exposure import Exposure
@@ -98,6 +99,7 @@ class Plan:
     governed: Governed | None = None
     entry: Entry = field(default_factory=Entry)
     train: Train = field(default_factory=Train)
+    approvals: ApprovalRules = field(default_factory=ApprovalRules)
 
     @property
     def digest(self) -> str:

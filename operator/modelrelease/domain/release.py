@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from modelrelease.domain.approval import Asking
 from modelrelease.domain.decision import Decision
 from modelrelease.domain.evidence import SplitCount
 from modelrelease.domain.exposure import NOTHING, Exposure
@@ -59,7 +60,8 @@ class BundleFault:
 class Release:
     """What the object says. `unit` and `plan` are None when faults kept them from being built.
 
-    `standing` is how it stands to its policy, None while that cannot be told.
+    `standing` is how it stands to its policy, None while that cannot be told. `changed_by`: the accounts that
+    admission stamped for the last change of the spec and of the unit.
     """
 
     namespace: str
@@ -73,6 +75,8 @@ class Release:
     deleting: bool = False
     finalizer: bool = True
     standing: Standing | None = None
+    changed_by: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,8 @@ class Progress:
     """What the status remembers. Everything here can be lost and is rebuilt from route, revisions and records.
 
     `habits`: how stable's bad events came before the first stage, by gate; frozen there for the whole rollout.
+    `proposed_at`: since when approvals of the candidate count. `changed_by`: who changed what is on its way; "" stands
+    for somebody who is not known by name. `asking`: the open approval request.
     """
 
     state: State = State.NEW
@@ -150,6 +156,9 @@ class Progress:
     paused_by: str | None = None
     diverted: UnitRef | None = None
     habits: tuple[tuple[str, Habit], ...] = ()
+    proposed_at: datetime | None = None
+    changed_by: tuple[str, ...] = ()
+    asking: Asking | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +174,8 @@ class Observed:
     None before there was enough of it to say. `habits` is what stable's history says before the first stage, by gate
     where it says something; None while it is being read. `offline` is the readable offline evidence for this release,
     of whatever unit.
+    `stamped_since`: since when admission is known to stamp who changes a release, None where it does not or that is not
+    known.
 
     Read only while progress is New (first contact, or a status that was lost): `baseline`, the backend that an adopted
     route serves by itself; `revisions`, the units kept for this release; `history` and `used`, what the records say
@@ -188,6 +199,7 @@ class Observed:
     lengths: StageLengths | None = None
     habits: tuple[tuple[str, Habit], ...] | None = ()
     offline: tuple[OfflineEvidence, ...] = ()
+    stamped_since: datetime | None = None
     baseline: Backend | None = None
     revisions: tuple[UnitRef, ...] = ()
     history: Mapping[str, RecordKind] = field(default_factory=dict)

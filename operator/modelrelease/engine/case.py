@@ -49,15 +49,17 @@ class Case:
         index = self.progress.stage + 1
         return plan.stages[index] if plan and index < len(plan.stages) else None
 
-    def decisions(self, action: Action, *, digest: str | None = None) -> tuple[Decision, ...]:
+    def decisions(self, action: Action, *, digest: str | None = None, anybody: bool = False) -> tuple[Decision, ...]:
         """The people's decisions of one kind that are for this release and not used yet, oldest first.
 
         With `digest`, only those bound to that unit (a decision without digest is for whatever the release is at).
+        With `anybody`, also those whose author is not confirmed, which must not raise exposure.
         """
         return tuple(
             decision
             for decision in in_order(self.observed.decisions)
             if decision.action is action
+            and (anybody or decision.counts)
             and decision.uid not in self.progress.handled
             and decision.release_uid in (None, self.release.uid)
             and (digest is None or decision.digest in (None, digest))

@@ -11,12 +11,14 @@ from modelrelease.domain.decision import Action, Decision
 from modelrelease.domain.evidence import Cause
 from modelrelease.domain.exposure import FULL_PERMILLE
 from modelrelease.domain.gate import Gate, Phase, Scope
-from modelrelease.domain.plan import Require, Stage
+from modelrelease.domain.plan import Require
 from modelrelease.domain.traffic import Acceptance
 from modelrelease.domain.verdict import Outcome, Verdict
 from modelrelease.engine.actions import Hold
+from modelrelease.engine.approving import approved
 from modelrelease.engine.case import Case, later
 from modelrelease.engine.entry import entry_is_met
+from modelrelease.engine.risks import accepted, ended
 from modelrelease.engine.split import misfit
 from modelrelease.engine.train import within_train
 
@@ -183,23 +185,24 @@ def proven_if_required(case: Case) -> Hold | None:
     if upcoming is None or upcoming.require is not Require.PROVEN or case.stage is None:
         return None
     for verdict in relevant(case):
-        if verdict.outcome is not Outcome.PASS:
+        if verdict.outcome is not Outcome.PASS and accepted(case, verdict, upcoming.name) is None:
             return Hold("NotProven", f"stage {upcoming.name} needs proof; gate {verdict.sentence}")
     return None
 
 
-def approved(case: Case) -> Hold | None:
-    """Each role that the next stage names has approved this digest, this plan and this stage (S2)."""
-    upcoming, candidate = case.next_stage, case.progress.candidate
-    if upcoming is None or candidate is None:
-        return None
-    missing = [role for role in upcoming.approvals if approval(case, role, upcoming) is None]
-    if missing:
-        return Hold(
-            "AwaitingApproval",
-            f"stage {upcoming.name} waits for approval by {', '.join(missing)}: "
-            f"modelrelease approve {case.release.name} --role {missing[0]} --stage {upcoming.name} --reason …",
-        )
+def risks_are_still_accepted(case: Case) -> Hold | None:
+    """What was raised on an accepted risk goes no further once the acceptance has ended without proof (R38)."""
+    for verdict in relevant(case):
+        over = ended(case, verdict)
+        if over is not None and case.next_stage is not None:
+            if accepted(case, verdict, case.next_stage.name):
+                continue
+            return Hold(
+                "RiskAcceptanceEnded",
+                f"gate {verdict.gate} was accepted undecided by {over.author} until "
+                f"{over.expires_at:%Y-%m-%d %H:%M:%SZ}: wait for proof, or accept it again: modelrelease accept-risk "
+                f"{case.release.name} --gate {verdict.gate} --reason …",
+            )
     return None
 
 
@@ -260,6 +263,7 @@ BETWEEN: tuple[Check, ...] = (
     split_is_real,
     counted_as_long_again,
     proven_if_required,
+    risks_are_still_accepted,
     candidate_is_ready,
     stable_can_take_it_back,
     within_train,
@@ -312,24 +316,6 @@ def relevant(case: Case) -> tuple[Verdict, ...]:
         if not (verdict.comparative and _alone(case, verdict.segment))
         and (verdict.segment is None or case.progress.exposure.of(verdict.segment) > 0)
     )
-
-
-def approval(case: Case, role: str, stage: Stage) -> Decision | None:
-    """The newest valid approval of a role: bound to the release, the candidate, the plan and the stage (S2)."""
-    candidate, plan = case.progress.candidate, case.plan
-    if candidate is None or plan is None:
-        return None
-    plan_digest = plan.digest
-    fitting = [
-        decision
-        for decision in case.decisions(Action.APPROVE)
-        if decision.role == role
-        and decision.release_uid == case.release.uid
-        and decision.digest == candidate.digest
-        and decision.plan_digest == plan_digest
-        and decision.stage == stage.name
-    ]
-    return fitting[-1] if fitting else None
 
 
 def promote_decision(case: Case) -> Decision | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from modelrelease.domain.canonical import short
+from modelrelease.domain.decision import Decision
 from modelrelease.domain.entry import EntryOutcome, EntryVerdict
 from modelrelease.domain.release import IN_TRAFFIC, Observed, Progress, Release, State
 from modelrelease.domain.traffic import Acceptance
@@ -16,7 +17,11 @@ from modelrelease.domain.verdict import Outcome
 from modelrelease.engine.actions import Hold, Step
 from modelrelease.engine.entry import FAILED, entry_said
 from modelrelease.engine.repolicy import SHOWN, pending
+from modelrelease.governance.approvals import Refusal
 from modelrelease.governance.effective import BELOW_TIER
+
+KEPT_REFUSALS = 4
+"""How many decisions without effect the condition names: the newest, which comes first."""
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -32,9 +37,18 @@ class Condition:
 
 
 def conditions(
-    release: Release, step: Step, observed: Observed, *, entry: tuple[EntryVerdict, ...] = ()
+    release: Release,
+    step: Step,
+    observed: Observed,
+    *,
+    entry: tuple[EntryVerdict, ...] = (),
+    refused: Iterable[Refusal] = (),
+    risks: Iterable[Decision] = (),
 ) -> tuple[Condition, ...]:
-    """All conditions that hold for a release after a step; `entry` is what its offline evidence says."""
+    """All conditions that hold for a release after a step.
+
+    `entry` is what its offline evidence says, `refused` what people said without effect, `risks` what they accepted.
+    """
     progress = step.progress
     found = [
         *_health(release, step),
@@ -43,6 +57,8 @@ def conditions(
         *_lengths(progress, observed),
         *_entry(entry),
         *_from_holds(step.holds),
+        *_refused(refused),
+        *_risks(risks),
         *_drift(step),
         *_watch(progress),
         *_superseded(release, progress),
@@ -184,6 +200,29 @@ def _bundles(observed: Observed) -> Iterable[Condition]:
     found = next((each for each in observed.bundles if each.reason != "BundleUnread"), None)
     if found:
         yield Condition("BundleIntact", "False", found.reason, found.message)
+
+
+def _refused(refused: Iterable[Refusal]) -> Iterable[Condition]:
+    told = [refusal_text(refusal) for refusal in refused]
+    if told:
+        yield Condition("DecisionRefused", "True", "WithoutEffect", "; ".join(told[: -KEPT_REFUSALS - 1 : -1]))
+
+
+def _risks(risks: Iterable[Decision]) -> Iterable[Condition]:
+    told = [
+        f"gate {risk.gate} undecided before stage {risk.stage}, accepted by {risk.author} until "
+        f"{risk.expires_at:%Y-%m-%d %H:%M:%SZ}: {risk.reason}"
+        for risk in risks
+    ]
+    if told:
+        yield Condition("RiskAccepted", "True", "Accepted", "; ".join(told))
+
+
+def refusal_text(refusal: Refusal) -> str:
+    """What was said without effect, by whom, and why."""
+    said = refusal.decision
+    role = f" as {said.role}" if said.role else ""
+    return f"{said.action} by {said.author}{role} ({said.name}) does not count: {refusal.why}"
 
 
 def _drift(step: Step) -> Iterable[Condition]:

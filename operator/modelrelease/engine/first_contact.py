@@ -126,7 +126,8 @@ def _watch_again(case: Case, stable: UnitRef) -> tuple[Watch | None, UnitRef | N
 
 def _remembered(case: Case) -> Progress:
     """What records, marks and decisions still say about a release whose status is empty."""
-    said = newest_pause_or_resume(case.observed.decisions, case.release.uid)
+    believed = (each for each in case.observed.decisions if each.counts or each.uid in case.observed.used)
+    said = newest_pause_or_resume(believed, case.release.uid)
     return Progress(
         since=case.now,
         stopped=stopped_digests(case)[-KEPT_STOPPED:],
@@ -147,7 +148,7 @@ def _used(case: Case) -> tuple[str, ...]:
         decision.uid
         for digest in unrecorded
         for action in (Said.ABORT, Said.REJECT, Said.RETRY)
-        for decision in case.decisions(action, digest=digest)
+        for decision in case.decisions(action, digest=digest, anybody=True)
     )
     return tuple(dict.fromkeys((*case.observed.used, *spent)))
 

@@ -28,6 +28,7 @@ from modelrelease.engine.actions import (
     Step,
     WriteRecord,
 )
+from modelrelease.engine.approving import ask, changers, joined, used_approvals
 from modelrelease.engine.case import (
     Case,
     candidate_share,
@@ -41,15 +42,16 @@ from modelrelease.engine.checks import (
     BETWEEN,
     MISFIT,
     TO_COMPLETE,
-    approval,
     counted_before,
     holds,
     promote_decision,
+    relevant,
 )
 from modelrelease.engine.entry import entry_body, impact_body
 from modelrelease.engine.lowering import KEPT_OUTCOMES, nobody_to_take_it
 from modelrelease.engine.records import decision_body, exposure_body, governed_body, judged_body, record, unit_body
 from modelrelease.engine.repolicy import by_policy
+from modelrelease.engine.risks import used_risks
 from modelrelease.engine.states import Trigger, transition
 from modelrelease.engine.train import train_body
 from modelrelease.governance.tightening import tightens as entry_tightens
@@ -115,7 +117,7 @@ def prepare(case: Case) -> Step | None:
         return Step(progress, (SetRoutes(target, Intention.LAYOUT),))
     found = tuple(holds(case, BEFORE_FIRST))
     if found:
-        return Step(progress, holds=found, wake_at=_earliest(found))
+        return ask(case, found) or Step(progress, holds=found, wake_at=_earliest(found))
     return _raise(case)
 
 
@@ -137,7 +139,7 @@ def advance(case: Case) -> Step | None:
         again = replace(progress, stage_since=case.now)
         return Step(again, (Save(again),), holds=found)
     if found:
-        return Step(progress, holds=found, wake_at=_earliest(found))
+        return ask(case, found) or Step(progress, holds=found, wake_at=_earliest(found))
     return _complete(case) if last else _raise(case)
 
 
@@ -180,9 +182,8 @@ def _prepare_drifted(case: Case, target: Target) -> Step:
 def _raise(case: Case) -> Step:
     progress, upcoming, plan = case.progress, case.next_stage, case.plan
     assert upcoming is not None and plan is not None and progress.candidate is not None
-    approvals = [found for role in upcoming.approvals if (found := approval(case, role, upcoming))]
     promoted = promote_decision(case)
-    used = [*approvals, *([promoted] if promoted else [])]
+    used = [*used_approvals(case), *([promoted] if promoted else [])]
     message = f"{progress.candidate.version} goes to stage {upcoming.name}: {upcoming.exposure}"
     chained = record(
         case,
@@ -199,7 +200,7 @@ def _raise(case: Case) -> Step:
         **judged_body(case),
         entry=entry_body(case, progress.candidate, plan),
         impact=impact_body(case, progress.candidate, plan),
-        decisions=decision_body(used),
+        decisions=decision_body([*used, *used_risks(case, relevant(case))]),
         **train_body(case),
     )
     name = record_name(case.release.name, chained.sequence)
@@ -212,6 +213,7 @@ def _raise(case: Case) -> Step:
         handled=(*progress.handled, *(decision.uid for decision in used)),
         head=chained.head,
         habits=progress.habits if case.stage else case.observed.habits or (),
+        asking=None,
     )
     target = target_of(case, raising)
     assert target is not None
@@ -264,6 +266,7 @@ def _complete(case: Case) -> Step:
 
 
 def _begin(case: Case, progress: Progress, unit: UnitRef, plan: Plan) -> Progress:
+    under_way = progress.changed_by if progress.state in IN_TRAFFIC else ()
     return replace(
         progress,
         since=case.now,
@@ -279,6 +282,9 @@ def _begin(case: Case, progress: Progress, unit: UnitRef, plan: Plan) -> Progres
         habits=(),
         stable_ready=case.ready(progress.stable) if progress.stable else None,
         stopped=tuple(digest for digest in progress.stopped if digest != unit.digest),
+        proposed_at=case.now,
+        changed_by=joined(under_way, changers(case.release, plan)),
+        asking=None,
     )
 
 
@@ -286,6 +292,8 @@ def _start(case: Case, wanted: UnitRef, plan: Plan, retries: list[Decision]) -> 
     """Begin at the first stage. A Retry first lifts the mark from the route: from then on a mark is a new stop (S3)."""
     assert case.release.unit is not None
     progress = _begin(case, case.progress, wanted, plan)
+    if retries:
+        progress = replace(progress, proposed_at=retries[0].created_at)
     tier = f" in tier {plan.governed.tier.value}" if plan.governed else ""
     message = f"{wanted.version} starts{tier}: {len(plan.stages)} stages, {len(plan.gates)} gates"
     chained = record(
@@ -351,7 +359,8 @@ def _tighten(case: Case, plan: Plan) -> Step:
     message = "tighter bounds apply in place"
     old = case.progress.plan
     chained = record(case, RecordKind.TIGHTENED, message, plan=plan.digest, previousPlan=old.digest if old else None)
-    progress = replace(case.progress, plan=plan, head=chained.head)
+    changed_by = joined(case.progress.changed_by, changers(case.release, plan))
+    progress = replace(case.progress, plan=plan, head=chained.head, asking=None, changed_by=changed_by)
     return Step(progress, (WriteRecord(chained), Save(progress), Emit("PlanTightened", message)))
 
 

@@ -90,8 +90,7 @@ def _fits(old: Plan, new: Plan, progress: Progress) -> bool:
 
 def _approvals(case: Case, waiting: Pending) -> list[Decision]:
     """One valid approval of each role for exactly this plan; none where one is missing."""
-    candidate = case.progress.candidate
-    found = []
+    candidate, plan, found = case.progress.candidate, case.progress.plan or waiting.plan, []
     for role in waiting.roles:
         fitting = [
             decision
@@ -101,6 +100,7 @@ def _approvals(case: Case, waiting: Pending) -> list[Decision]:
             and decision.release_uid == case.release.uid
             and decision.digest == candidate.digest
             and decision.plan_digest == waiting.plan.digest
+            and not (plan.approvals.four_eyes and decision.author in case.progress.changed_by)
         ]
         if not fitting:
             return []
@@ -125,6 +125,6 @@ def _applied(case: Case, old: Plan, plan: Plan, approvals: list[Decision]) -> St
         decisions=decision_body(approvals) or None,
     )
     handled = (*case.progress.handled, *(decision.uid for decision in approvals))
-    progress = replace(case.progress, plan=plan, handled=handled, head=chained.head)
+    progress = replace(case.progress, plan=plan, handled=handled, head=chained.head, asking=None)
     reason = "PlanLoosened" if approvals else "PlanTightened"
     return Step(progress, (WriteRecord(chained), Save(progress), Emit(reason, message)))

@@ -13,6 +13,7 @@ from modelrelease.domain.release import IN_TRAFFIC, State, Stop
 from modelrelease.domain.traffic import Acceptance
 from modelrelease.domain.unit import UnitRef
 from modelrelease.domain.verdict import Outcome, Verdict
+from modelrelease.engine.approving import rejected, window_ran_out
 from modelrelease.engine.case import Case
 from modelrelease.engine.checks import EVIDENCE, holds, relevant
 from modelrelease.engine.entry import entry_fails
@@ -45,14 +46,12 @@ def marked_on_route(case: Case, unit: UnitRef) -> Stop | None:
 
 
 def aborted(case: Case, unit: UnitRef) -> Stop | None:
-    """A person said Abort, or rejected it. Said without a digest it is for the candidate, where there is one."""
+    """A person said Abort. Said without a digest it is for the candidate, where there is one."""
     candidate = case.progress.candidate if case.progress.state in IN_TRAFFIC else None
-    for action in (Action.ABORT, Action.REJECT):
-        for decision in case.decisions(action, digest=unit.digest):
-            if decision.digest is None and candidate not in (None, unit):
-                continue
-            word = "aborted" if action is Action.ABORT else "rejected"
-            return _stop(case, unit, word.capitalize(), f"{word} by {decision.author}: {decision.reason}")
+    for decision in case.decisions(Action.ABORT, digest=unit.digest):
+        if decision.digest is None and candidate not in (None, unit):
+            continue
+        return _stop(case, unit, "Aborted", f"aborted by {decision.author}: {decision.reason}")
     return None
 
 
@@ -123,6 +122,8 @@ IN_STAGES: tuple[StopCheck, ...] = (
     gate_says_revert,
     aborted,
     entry_fails,
+    rejected,
+    window_ran_out,
     evidence_gone_too_long,
     undecided_too_long,
     route_refused,
@@ -130,7 +131,7 @@ IN_STAGES: tuple[StopCheck, ...] = (
 )
 """What stops a candidate. The mark comes last, so that a revert begun anew after a crash still says its reason."""
 
-IN_WATCH: tuple[StopCheck, ...] = (watch_gate_says_revert, aborted, marked_on_route)
+IN_WATCH: tuple[StopCheck, ...] = (watch_gate_says_revert, aborted, rejected, marked_on_route)
 """What stops a unit after 100 %. Missing evidence alerts here and does not revert (R13)."""
 
 
@@ -148,11 +149,14 @@ def no_data_limit(verdict: Verdict, limits: Limits) -> int | None:
 
 
 def used_decisions(case: Case, unit: UnitRef) -> tuple[Decision, ...]:
-    """The decisions that stopping `unit` uses up: Abort and Reject, and each Retry that was said before the stop."""
+    """The decisions that stopping `unit` uses up: Abort and Reject, and each Retry that was said before the stop.
+
+    Also those whose author is not confirmed: a Retry that is confirmed later was said before the stop all the same.
+    """
     return tuple(
         decision
         for action in (Action.ABORT, Action.REJECT, Action.RETRY)
-        for decision in case.decisions(action, digest=unit.digest)
+        for decision in case.decisions(action, digest=unit.digest, anybody=True)
     )
 
 

@@ -29,7 +29,8 @@ def note_pause(case: Case) -> Step | None:
     """
     new = [*case.decisions(Said.PAUSE), *case.decisions(Said.RESUME)]
     newest = newest_pause_or_resume(new, case.release.uid)
-    latest = newest_pause_or_resume(case.observed.decisions, case.release.uid)
+    believed = (said for said in case.observed.decisions if said.counts or said.uid in case.progress.handled)
+    latest = newest_pause_or_resume(believed, case.release.uid)
     if newest is None or latest is None or newest.created_at < latest.created_at:
         return None
     if newest.action is Said.RESUME and case.progress.paused_by is None:

@@ -1,0 +1,119 @@
+"""`spec.approvals` of a ModelRelease: who must say yes, who has the last word, and for how long a yes counts.
+
+What is left out gets its default in `approvals_of` and not in the CRD, because a policy may later say otherwise.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from modelrelease.api.base import Duration, Name, SpecModel, map_by, rule, rules, unique
+from modelrelease.api.faults import fault
+from modelrelease.api.quantities import seconds_of
+from modelrelease.domain.approval import DEFAULT_VALID_FOR_S, ApprovalRole, ApprovalRules, AtWindowEnd
+from modelrelease.domain.plan import Stage
+from modelrelease.domain.release import Fault
+
+MAX_ROLES = 16
+
+Line = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class ApprovalRoleSpec(SpecModel):
+    """One role that must approve."""
+
+    name: Name = Field(description="The role. RBAC grants it: verb approve on modelreleases/<role>.")
+    stages: (
+        Annotated[list[Name], Field(min_length=1, max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"})]
+        | None
+    ) = Field(
+        None,
+        description="Stages before which it is asked, each time anew. Left out: once for the whole release, before its "
+        "first stage; the accountable role instead before the first stage with 100 percent of everything.",
+    )
+    accountable: bool = Field(
+        False,
+        description="This role gives the final go or no-go: its approval counts only when it was said after all others "
+        "for that stage. Exactly one role is accountable.",
+    )
+
+
+class ApprovalWindowSpec(SpecModel):
+    """How long people are waited for."""
+
+    length: Duration = Field(description="How long, from the moment when nothing but approvals is missing.")
+    at_end: AtWindowEnd = Field(
+        AtWindowEnd.HOLD,
+        description="What happens when it is over and somebody has not answered: Hold goes on waiting and says so; "
+        "Reject stops the candidate, as a Reject by a person does.",
+    )
+
+
+class ApprovalsSpec(SpecModel):
+    """The approval matrix."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.roles) || size(self.roles) == 0 || self.roles.filter(r, r.accountable).size() == 1",
+                "exactly one role gives the final go or no-go: write accountable: true at one of them",
+                field=".roles",
+            )
+        )
+    )
+
+    roles: (
+        Annotated[
+            list[ApprovalRoleSpec],
+            Field(max_length=MAX_ROLES, json_schema_extra=map_by("name", checks=(unique("name", "roles"),))),
+        ]
+        | None
+    ) = Field(None, description="Who must approve, at most 16 roles. Stages can ask further roles of their own.")
+    four_eyes: bool | None = Field(
+        None,
+        description="Nobody approves a release that they changed. Where who changed it is not known by name (a GitOps "
+        "account, or a cluster that does not stamp it), two different people must approve. Default false.",
+    )
+    valid_for: Duration | None = Field(
+        None, description="How long an approval counts from when it was said. Default 168h (7 days)."
+    )
+    window: ApprovalWindowSpec | None = Field(
+        None, description="How long people are waited for. Left out: as long as it takes."
+    )
+    notify: (
+        Annotated[list[Line], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})] | None
+    ) = Field(None, description="People and groups whom the request names, so that everybody sees who was asked.")
+    look_at: (
+        Annotated[list[Line], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})] | None
+    ) = Field(None, description="What approvers should look at before they say yes: sentences or addresses.")
+
+
+def approvals_of(spec: ApprovalsSpec | None) -> ApprovalRules:
+    """The rules with their defaults."""
+    if spec is None:
+        return ApprovalRules()
+    return ApprovalRules(
+        roles=tuple(ApprovalRole(one.name, tuple(one.stages or ()), one.accountable) for one in spec.roles or ()),
+        four_eyes=bool(spec.four_eyes),
+        valid_for_s=seconds_of(spec.valid_for) if spec.valid_for else DEFAULT_VALID_FOR_S,
+        window_s=seconds_of(spec.window.length) if spec.window else None,
+        at_window_end=spec.window.at_end if spec.window else AtWindowEnd.HOLD,
+        notify=tuple(spec.notify or ()),
+        look_at=tuple(spec.look_at or ()),
+    )
+
+
+def approval_faults(spec: ApprovalsSpec | None, stages: Sequence[Stage]) -> Iterator[Fault]:
+    """Roles that are asked before a stage that is not there, and not exactly one that is accountable."""
+    roles = (spec.roles if spec else None) or []
+    names = [stage.name for stage in stages]
+    for index, role in enumerate(roles):
+        for place, stage in enumerate(role.stages or ()):
+            if stage not in names:
+                yield fault(
+                    f"spec.approvals.roles[{index}].stages[{place}]",
+                    f"there is no stage {stage}; the stages are {', '.join(names)}",
+                )
+    if roles and sum(role.accountable for role in roles) != 1:
+        yield fault("spec.approvals.roles", "exactly one role must be accountable; write accountable: true at one")
