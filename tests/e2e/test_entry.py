@@ -1,5 +1,6 @@
 """Offline evidence on the real cluster: nothing enters without it, nobody makes it up, and with it it goes on."""
 
+import json
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -144,6 +145,8 @@ def test_nothing_enters_before_its_evidence_is_complete_and_then_it_goes_on_by_i
     assert f"unit sha256:{unit[7:17]}" in checked
     assert "group    language tr: accuracy 0.9167 (55 of 60)" in checked
     assert "not kept (dry run)" in checked
+    of_stable = typed(scene, "carol", *submitting, "--stable", "--dry-run", "-o", "json")
+    assert json.loads(of_stable.stdout)["spec"]["unitDigest"] == scene.status()["stable"]["digest"]
     stranger = typed(scene, "dave", *submitting)
     assert (stranger.exit_code, '"dave"' in stranger.stderr) == (4, True)
     assert "the package lacks ModelCard" in typed(scene, "carol", "evidence", "show", "chat").stdout
