@@ -101,6 +101,25 @@ def test_a_prompt_is_released_over_one_model_and_a_bad_one_is_taken_back(shared_
     assert Counter(sample.status for sample in load.samples)[500] == 0
 
 
+def test_at_rest_a_bundle_that_is_gone_is_written_anew_or_the_condition_says_what_is_missing(
+    shared_operator: Part, scene: Scene
+) -> None:
+    path = bundle_path(scene, scene.status()["stable"]["revision"])
+    before = scene.sandbox.client().get(path)
+    scene.sandbox.client().delete(path)
+    scene.wait("written anew", lambda _: "BundleWritten" in {reason for reason, _ in events(scene)})
+    after = scene.sandbox.client().get(path)
+    assert after["data"] == before["data"] and after["metadata"]["uid"] != before["metadata"]["uid"]
+
+    prompt(scene, "p1", "Be rude.")
+    scene.sandbox.client().delete(path)
+    scene.wait("told", lambda _: scene.condition("BundleIntact").get("status") == "False")
+    assert "restore ConfigMap p1" in scene.condition("BundleIntact")["message"]
+    prompt(scene, "p1", "Be kind.")
+    scene.wait("mended", lambda _: not scene.condition("BundleIntact"))
+    assert scene.sandbox.client().get(path)["data"] == before["data"]
+
+
 def test_bundles_are_the_operators_and_what_is_no_bundle_is_not(shared_operator: Part, scene: Scene) -> None:
     revision = scene.status()["stable"]["revision"]
     bind(scene.sandbox, scene.namespace, "alice", "edit-config-maps")

@@ -7,7 +7,7 @@ from modelrelease.domain.release import BundleFault, State
 from modelrelease.domain.verdict import Outcome
 from modelrelease.engine.actions import KeepBundle
 from modelrelease.engine.conditions import conditions
-from tests.engine.builders import A, B, gen_decision, gen_observed, gen_progress, gen_release, gen_verdict
+from tests.engine.builders import UNIT_A, A, B, gen_decision, gen_observed, gen_progress, gen_release, gen_verdict
 from tests.engine.steps import decide, events, lowered, raises, reasons
 
 
@@ -58,6 +58,13 @@ def test_a_stable_without_a_bundle_that_cannot_be_written_holds_nothing_and_is_t
     assert raises(step)
     shown = {each.type: each for each in conditions(gen_release(), step, gen_observed(bundles=wrong(A)))}
     assert (shown["BundleIntact"].status, shown["BundleIntact"].reason) == ("False", "BundleMissing")
+
+
+@pytest.mark.parametrize("state", [State.SETTLED, State.STOPPED])
+def test_at_rest_the_bundle_of_stable_is_kept(state):
+    progress = gen_progress(state)
+    release = gen_release(UNIT_A) if state is State.SETTLED else gen_release()
+    assert kept(decide(progress, release=release, bundles=wrong(A, mendable=True))) == [A]
 
 
 def test_a_bundle_of_a_unit_that_has_no_traffic_is_nobodys():

@@ -1,7 +1,7 @@
 """Keeping the bundles of units: read and compared while a release is under way, written before traffic needs them.
 
-At rest nothing is read. Reading a bundle never keeps a revert waiting: what is not known yet counts as not there, and
-is read behind the look that asked.
+At rest only one list of all bundles' metadata is read now and then, and a bundle where that shows a change. Reading
+one never keeps a revert waiting: what is not known yet counts as not there, and is read behind the look that asked.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import structlog
 from modelrelease.api.bundle import bundle_manifest, bundle_name, bundle_problem, is_ours, needs_bundle
 from modelrelease.api.convert import Revision, content_digest, content_of, revision_of
 from modelrelease.api.convert_unit import Contents
+from modelrelease.api.names import BUNDLE_LABEL, RELEASE_LABEL
 from modelrelease.controller import kube
 from modelrelease.controller.kube import ApiError, Kube, Unavailable
 from modelrelease.domain.release import IN_TRAFFIC, BundleFault, Progress, Release, State
@@ -23,6 +24,7 @@ log = structlog.get_logger()
 
 UNREAD = "BundleUnread"
 CHECKED = IN_TRAFFIC | {State.WATCHING}
+AT_REST = frozenset({State.SETTLED, State.STOPPED})
 
 
 class BundleError(Exception):
@@ -45,6 +47,8 @@ class Bundles:
         self._known: dict[tuple[str, str], Known] = {}
         self._units: dict[tuple[str, str], Unit] = {}
         self._reading: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._listed: dict[tuple[str, str], tuple[str, str]] | None = None
+        self._changed: dict[tuple[str, str], str] = {}
 
     def forget(self, release: str) -> None:
         """The release `namespace/name` is gone."""
@@ -55,8 +59,11 @@ class Bundles:
 
     async def faults(self, release: Release, progress: Progress, *, live: bool) -> tuple[BundleFault, ...]:
         """What is wrong with the bundles of the units that have traffic, or may get it back."""
+        if progress.state in AT_REST:
+            return await self._faults_at_rest(release, progress)
         if progress.state not in CHECKED:
             return ()
+        self._forget_changes(release)
         found = []
         for ref in _refs(progress):
             known = await self._look(release, ref, live=live)
@@ -66,6 +73,47 @@ class Bundles:
             if known is not None and known.fault is not None:
                 found.append(known.fault)
         return tuple(found)
+
+    async def list_all(self) -> frozenset[str]:
+        """List the metadata of all bundles; the releases whose bundles came, went, were replaced, or are still wrong.
+
+        Raises ApiError when they cannot be listed.
+        """
+        found = await self._kube.list(kube.CONFIG_MAPS, metadata_only=True, labelSelector=BUNDLE_LABEL)
+        metas = [item["metadata"] for item in found]
+        now = {
+            (meta["namespace"], meta["labels"][BUNDLE_LABEL]): (meta["uid"], meta["labels"].get(RELEASE_LABEL, ""))
+            for meta in metas
+        }
+        before, self._listed = self._listed, now
+        if before is not None:
+            changed = [key for key in before.keys() | now.keys() if before.get(key) != now.get(key)]
+            self._changed |= {key: (now.get(key) or before[key])[1] for key in changed}
+        return frozenset(f"{namespace}/{release}" for (namespace, _), release in self._changed.items())
+
+    def _forget_changes(self, release: Release) -> set[tuple[str, str]]:
+        """What the list showed of a release's bundles; it is looked at now."""
+        mine = {key for key, name in self._changed.items() if (key[0], name) == (release.namespace, release.name)}
+        for key in mine:
+            del self._changed[key]
+        return mine
+
+    async def _faults_at_rest(self, release: Release, progress: Progress) -> tuple[BundleFault, ...]:
+        """What is wrong with stable's bundle, where the list of all bundles gives reason to ask."""
+        stable, unit = progress.stable, release.unit
+        if stable is None or not stable.digest:
+            return ()
+        key = (release.namespace, stable.revision)
+        asked = self._forget_changes(release)
+        named = unit is not None and unit.digest == stable.digest and needs_bundle(unit)
+        gone = named and self._listed is not None and key not in self._listed
+        if not gone and key not in asked:
+            return ()
+        known = await self._read(release, stable)
+        if known.fault is None:
+            return ()
+        self._changed[key] = release.name
+        return (known.fault,)
 
     async def _look(self, release: Release, ref: UnitRef, *, live: bool) -> Known | None:
         key = (release.namespace, ref.revision)
@@ -153,6 +201,8 @@ class Bundles:
             unit = await self._unit(release, ref)
             written = unit is not None and needs_bundle(unit) and await self._write(release, ref, unit)
             self._known[key] = Known(monotonic(), None)
+            if written and self._listed is not None:
+                self._listed[key] = ("", release.name)  # So that the next list shows it as new, or as gone.
             return written
         except Unavailable:
             raise

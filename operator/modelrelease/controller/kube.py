@@ -91,6 +91,9 @@ MUTATING_POLICIES = Resource(*ADMISSION, "mutatingadmissionpolicies", namespaced
 MUTATING_BINDINGS = Resource(*ADMISSION, "mutatingadmissionpolicybindings", namespaced=False)
 SELF_REVIEWS = Resource("authentication.k8s.io", "v1", "selfsubjectreviews", namespaced=False)
 
+JSON = "application/json"
+METADATA_ONLY = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
 Observer = Callable[[str, str, int, float], None]
 
 
@@ -140,14 +143,24 @@ class Kube:
             return None
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, *, timeout_s: float = 0, **selectors: str
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        timeout_s: float = 0,
+        metadata_only: bool = False,
+        **selectors: str,
     ) -> list[Any]:
-        """All objects, page by page. `selectors`: labelSelector, fieldSelector. `timeout_s` is for one page."""
+        """All objects, page by page, or only their metadata.
+
+        `selectors`: labelSelector, fieldSelector. `timeout_s` is for one page.
+        """
         items: list[Any] = []
         query = {"limit": "500", **selectors}
+        path, accept = resource.path(namespace), METADATA_ONLY if metadata_only else JSON
         while True:
-            page = await self._send("GET", resource, resource.path(namespace), query=query, timeout_s=timeout_s)
-            items += page.get("items", [])
+            page = await self._send("GET", resource, path, query=query, timeout_s=timeout_s, accept=accept)
+            items += page.get("items") or []  # null where metadata alone is listed and there is nothing
             token = page.get("metadata", {}).get("continue")
             if not token:
                 return items
@@ -194,12 +207,13 @@ class Kube:
         *,
         body: Any = None,
         query: Mapping[str, str] | None = None,
-        content_type: str = "application/json",
+        content_type: str = JSON,
+        accept: str = JSON,
         timeout_s: float = 0,
     ) -> Any:
         if verb != "GET" and resource != LEASES and not self.may_write():
             raise Unavailable(0, "NotLeader", "this process is not (or no longer) the leader: nothing was sent")
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        headers = {"Accept": accept, "Content-Type": content_type}
         params = dict(query or {})
         if verb in ("POST", "PUT", "PATCH"):
             params["fieldManager"] = FIELD_MANAGER

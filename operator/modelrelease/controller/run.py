@@ -125,6 +125,7 @@ class Operator:
         while True:
             try:
                 await self._read_everything(api)
+                await self._list_bundles()
                 return
             except Unavailable as error:
                 log.warning("could not list yet", error=str(error))
@@ -173,8 +174,17 @@ class Operator:
                 return
             try:
                 missed = await self._read_everything(api)
+                await self._list_bundles()
             except ApiError as error:
                 log.warning("could not list again", error=str(error))
+
+    async def _list_bundles(self) -> None:
+        """Wake the releases whose bundles changed. Bundles that cannot be listed stop nothing."""
+        try:
+            for key in await self.gatherer.bundles.list_all():
+                self.queue.wake(key)
+        except ApiError as error:
+            log.warning("could not list the bundles", error=str(error))
 
     async def _watch_the_watches(self) -> None:
         assert self._watching is not None

@@ -1,4 +1,4 @@
-"""Bundles of units on their way or watched: what is not there or was altered is written anew where it can be.
+"""Bundles of units that have traffic or may get it: what is not there or was altered is written anew where it can be.
 
 Nothing that lowers exposure waits for a bundle; the check that holds raises is `checks.bundle_is_there`.
 """
@@ -7,7 +7,7 @@ from modelrelease.domain.release import State
 from modelrelease.engine.actions import Action, Emit, Hold, KeepBundle, Step
 from modelrelease.engine.case import Case
 
-KEPT_IN = frozenset({State.PREPARING, State.OBSERVING, State.WATCHING})
+KEPT_IN = frozenset({State.PREPARING, State.OBSERVING, State.WATCHING, State.SETTLED, State.STOPPED})
 
 
 def keep_bundles(case: Case) -> Step | None:
