@@ -407,3 +407,31 @@ async def test_history_that_is_too_long_for_one_collection_is_read_in_several() 
     assert evidence.problem is None
     assert count > 0
     assert sums(folded)[0].total == sums(folded)[1].total == 399_900 + 300
+
+
+async def test_a_long_history_of_one_release_does_not_keep_the_evidence_of_another_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("modelrelease.metrics.collector.PATIENT_POINTS", 100)
+    monkeypatch.setattr("modelrelease.metrics.collector.AT_A_TIME", 1)
+    prometheus = MemoryPrometheus()
+    for at_s in range(-40_000, 60, 60):
+        scrape(prometheus, at_s, stable=50_000 + at_s, candidate=50_000 + at_s)
+    collector = Collector(SourceSettings("default", "http://prometheus", tick_s=5, scrape_interval_s=60), prometheus)
+    collector.subscribe(subscription(ratio_gate(), key="shop/live", fresh_s=200))
+    collector.subscribe(subscription(ratio_gate(), key="shop/long", fresh_s=200, since=after(-36_000), patient=True))
+    ticks = await collector.collect(after(30))
+    assert ticks["shop/live"].evidence[0].problem is None
+    asked = len(prometheus.asked)
+    (reading,) = ticks["shop/long"].evidence
+    assert reading.problem is not None
+    assert "reading the history" in reading.problem.message
+    folded = list(reading.strata)
+    for count in range(1, 60):
+        evidence = (await one(collector, 30 + count, "shop/long")).evidence[0]
+        folded += evidence.strata
+        if evidence.problem is None:
+            break
+    assert evidence.problem is None
+    assert len(prometheus.asked) > 2 * asked
+    assert sums(folded)[1].total == 36_060

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from modelrelease.domain.evidence import Tally
 from modelrelease.metrics.compose import Part
 from modelrelease.metrics.counters import rows_of_counter
-from modelrelease.metrics.ledger import Ledger, Round, Side
+from modelrelease.metrics.ledger import Ledger, Meter, Round, Side
 
 BOTH = frozenset(Side)
 
@@ -136,3 +138,47 @@ def test_rounds_hold_every_increment_once_however_the_samples_arrive(pods: int, 
     found += piecewise.settle()
     assert sum(one.candidate.total for one in whole) == sum(one.candidate.total for one in found) == 600 * pods
     assert sum(one.stable.total for one in whole) == sum(one.stable.total for one in found) == 600 * pods
+
+
+class Looking(Ledger):
+    """Counts its looks at counters; with `always`, it looks at all that it waits for at each moment."""
+
+    always, looks = False, 0
+
+    def _wait_for(self, meters: Iterable[Meter], at_s: float) -> None:
+        super()._wait_for(meters, at_s)
+        if self.always:
+            self._same_until_s = -math.inf
+
+    def _waits_for(self, meter: Meter, at_s: float) -> bool:
+        self.looks += 1
+        return super()._waits_for(meter, at_s)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6))
+def test_looking_only_when_something_may_have_changed_closes_the_same_rounds(seed: int, pods: int) -> None:
+    """Pods come and go, report late or rarely, and answers come in pieces."""
+    chance = random.Random(seed)
+    often, seldom = (Looking(start_s=0, interval_s=5, waited=BOTH) for _ in range(2))
+    often.always = True
+    streams = {}
+    for side in Side:
+        for pod in range(pods):
+            born, died = chance.randrange(-10, 40), chance.randrange(20, 120)
+            times = [at + chance.random() * 4 for at in range(born, max(born, died), chance.choice((5, 5, 15)))]
+            streams[side, f"{side}-{pod}"] = [(at, float(count)) for count, at in enumerate(times)]
+    for until in (15, 40, 41, 130):
+        for (side, pod), points in streams.items():
+            for book in (often, seldom):
+                add(book, side, *(point for point in points if point[0] <= until), pod=pod)
+        assert often.settle() == seldom.settle()
+
+
+def test_a_round_of_many_counters_with_times_of_their_own_is_no_million_looks() -> None:
+    book, pods, rounds = Looking(start_s=0, interval_s=15, waited=BOTH), 100, 20
+    for pod in range(pods):
+        times = [15 * count + 0.1 * pod for count in range(-1, rounds)]
+        for side in Side:
+            add(book, side, *((at, 100 + at) for at in times), pod=f"{side}-{pod}")
+    assert len(book.settle()) == rounds - 1
+    assert book.looks <= 4 * 2 * pods * rounds

@@ -7,7 +7,7 @@ and the tests learn on the way: a release is not held up by a past that nobody h
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 
 from modelrelease.domain.evidence import Cause, Stratum, Tally
 from modelrelease.domain.gate import Absolute, Gate, Value
@@ -24,6 +24,12 @@ MOST_ROUNDS = 2 * MOST_SCRAPES
 
 PATIENCE_S = 60.0
 """For how long the first stage waits for a history that cannot be read from a source that answers otherwise."""
+
+READING_S = 300.0
+"""For how long it waits while the history is being read: many releases that start at once take turns."""
+
+ALIGNED_S = 300.0
+"""Reading begins at a multiple of this, so that releases that start together share their queries."""
 
 SUFFIX = "#history"
 """Ends the keys of these subscriptions."""
@@ -68,7 +74,7 @@ class History:
             name = evidence.gate
             if self.is_done(name):
                 continue
-            late = self._is_late(name, tick.at, answers)
+            late = self._waited_s(name, tick.at, answers) > (PATIENCE_S if tick.source_down else READING_S)
             self.strata.setdefault(name, []).extend(map(_of_stable, evidence.strata))
             if evidence.problem is None or evidence.problem.cause is not Cause.SOURCE_DOWN:
                 whole.append(name)
@@ -92,11 +98,12 @@ class History:
         strata = sorted(self.strata.pop(name, []), key=lambda stratum: stratum.start)
         self.habits[name] = known_habit(gate, strata[-MOST_ROUNDS:])
 
-    def _is_late(self, name: str, at: datetime, answers: bool) -> bool:
+    def _waited_s(self, name: str, at: datetime, answers: bool) -> float:
+        """Seconds for which a gate's history was waited for while the source answered."""
         before, self._asked[name] = self._asked.get(name, self.wanted.since), at
         if answers:
             self._unread_s[name] = self._unread_s.get(name, 0.0) + (at - before).total_seconds()
-        return self._unread_s.get(name, 0.0) > PATIENCE_S
+        return self._unread_s.get(name, 0.0)
 
     @property
     def found(self) -> tuple[tuple[str, Habit], ...] | None:
@@ -116,16 +123,17 @@ def subscription(
     wanted: HistoryWanted, gates: tuple[Gate, ...], *, scrape_interval_s: float, fresh_s: float
 ) -> Subscription:
     """What to ask a collector for: stable alone, from some hours before the release on."""
-    back_s = min(LONGEST_S, MOST_SCRAPES * scrape_interval_s)
+    start_s = wanted.since.timestamp() - min(LONGEST_S, MOST_SCRAPES * scrape_interval_s)
     return Subscription(
         key=wanted.key + SUFFIX,
         generation=wanted.token,
         gates=tuple(replace(gate, rule=Absolute()) for gate in gates),
         places=wanted.places,
-        since=wanted.since - timedelta(seconds=back_s),
+        since=datetime.fromtimestamp(start_s - start_s % ALIGNED_S, UTC),
         stage_since=wanted.since,
         fresh_s=fresh_s,
         every_round=True,
+        patient=True,
     )
 
 

@@ -7,6 +7,7 @@ times for what few queries answer.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -25,7 +26,15 @@ from modelrelease.metrics.tracker import GateTracker
 HISTORY_CHUNKS = 128
 """So many chunks of history are read per collection, the youngest releases' first; the rest follows in the next."""
 
+PATIENT_POINTS = 100_000
+"""After so many samples a collection reads no more for patient subscriptions: others wait for its end."""
+
+AT_A_TIME = 16
+"""Chunks for patient subscriptions between two looks at that."""
+
 YIELD_EVERY = 25
+YIELD_POINTS = 2_000
+"""The event loop gets its turn after so many subscriptions, or samples counted."""
 
 
 class Collector:
@@ -93,28 +102,51 @@ class Collector:
         return datetime.fromtimestamp(due_s, UTC)
 
     async def _count(self, members: Mapping[str, Member], now_s: float, outcome: Outcome) -> None:
-        waiting = [tracker for member in members.values() for tracker in member.trackers if tracker.feeds]
-        room = HISTORY_CHUNKS
+        urgent, patient = (
+            [
+                tracker
+                for member in members.values()
+                if member.subscription.patient is later
+                for tracker in member.trackers
+                if tracker.feeds
+            ]
+            for later in (False, True)
+        )
+        room = await self._read(urgent, now_s, outcome, room=HISTORY_CHUNKS)
+        await self._read(patient, now_s, outcome, room=room, at_a_time=AT_A_TIME, most_points=PATIENT_POINTS)
+
+    async def _read(
+        self,
+        waiting: list[GateTracker],
+        now_s: float,
+        outcome: Outcome,
+        *,
+        room: int,
+        at_a_time: int = HISTORY_CHUNKS,
+        most_points: float = math.inf,
+    ) -> int:
+        """Read what is new for some trackers; how many chunks of history others may still read."""
         while waiting:
             windows = [(tracker, self._window(tracker, now_s)) for tracker in waiting if tracker.cursor_s < now_s]
-            chosen = fetching.choose(windows, room)
+            chosen = fetching.choose(windows, min(room, at_a_time) if most_points > 0 else 0)
             if not chosen:
-                return
+                break
             room -= sum(not window.live for _, window in chosen)
             await self._asker.fetch(fetching.plan(chosen), self._shapes, outcome)
-            behind = await self._take(chosen, outcome)
+            behind, points = await self._take(chosen, outcome)
+            most_points -= points
             taken = {tracker for tracker, _ in chosen}
             waiting = behind + [tracker for tracker, _ in windows if tracker not in taken]
+        return room
 
     def _window(self, tracker: GateTracker, now_s: float) -> Window:
         return fetching.window(tracker.cursor_s, tracker.deep_s, tracker.chunk_s, now_s=now_s, pace=self._pace)
 
-    async def _take(self, windows: list[tuple[GateTracker, Window]], outcome: Outcome) -> list[GateTracker]:
-        """Let each tracker count its answers; who has not caught up and may go on."""
+    async def _take(self, windows: list[tuple[GateTracker, Window]], outcome: Outcome) -> tuple[list[GateTracker], int]:
+        """Let each tracker count its answers; who has not caught up and may go on, and how much history they read."""
         behind: list[GateTracker] = []
-        for index, (tracker, window) in enumerate(windows):
-            if index % YIELD_EVERY == YIELD_EVERY - 1:
-                await asyncio.sleep(0)
+        history = counted = 0
+        for tracker, window in windows:
             failed = outcome.failed.pop(tracker, None)
             if failed is not None:
                 tracker.drop(failed)
@@ -124,9 +156,14 @@ class Collector:
             tracker.deep_s = window.at_s if window.deep else tracker.deep_s
             tracker.behind = not window.live
             if tracker.behind:
+                history += points
                 tracker.chunk_s = fetching.next_chunk_s(tracker.chunk_s, points, pace=self._pace)
                 behind.append(tracker)
-        return behind
+            counted += points + YIELD_POINTS // YIELD_EVERY
+            if counted >= YIELD_POINTS:
+                counted = 0
+                await asyncio.sleep(0)
+        return behind, history
 
     async def _probe(self, members: Mapping[str, Member], now: datetime, outcome: Outcome) -> dict[str, Answer]:
         asks = [probe.asks for member in members.values() for probe in member.probes if probe.asks is not None]

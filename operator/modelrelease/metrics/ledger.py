@@ -7,7 +7,7 @@ scraped a second apart or hold back evidence that is already complete.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import repeat
@@ -104,6 +104,7 @@ class Ledger:
         self._waited = waited
         self._cut_s = start_s
         self._waiting: set[Meter] = set()
+        self._same_from_s, self._same_until_s = math.inf, -math.inf
         self._oldest_s = math.inf
         self._events: list[tuple[float, Meter, Increment]] = []
         self._open()
@@ -129,6 +130,7 @@ class Ledger:
         if known is None and result.last is not None and side in self._waited:
             meter.born_s = meter.seen_s = rows[0][0]
             self._waiting.add(meter)
+            self._same_from_s, self._same_until_s = math.inf, -math.inf
         self._events.extend([(increment.at_s, meter, increment) for increment in result.increments])
         return meter
 
@@ -141,8 +143,8 @@ class Ledger:
             self._count(at_s, meter, increment)
             if index + 1 < len(events) and events[index + 1][0] == at_s:
                 continue
-            if self._waiting:
-                self._waiting = {late for late in self._waiting if self._waits_for(late, at_s)}
+            if self._waiting and not self._same_from_s <= at_s <= self._same_until_s:
+                self._wait_for(self._waiting, at_s)
             if not self._waiting:
                 rounds.extend(self._close(at_s))
         return rounds
@@ -164,9 +166,7 @@ class Ledger:
         sums, layouts, start_s, oldest_s = self._sums, self._layouts, self._cut_s, self._oldest_s
         self._cut_s = at_s
         self._open()
-        self._waiting = {
-            meter for meter in self.meters.values() if meter.side in self._waited and self._waits_for(meter, at_s)
-        }
+        self._wait_for([meter for meter in self.meters.values() if meter.side in self._waited], at_s)
         if len(layouts) > 1:
             self.problem = _unequal(sorted(layouts))
             return []
@@ -182,6 +182,15 @@ class Ledger:
         self._sums = (_Sum(), _Sum())
         self._layouts: set[tuple[float, ...]] = set()
         self._oldest_s = math.inf
+
+    def _wait_for(self, meters: Iterable[Meter], at_s: float) -> None:
+        """Wait for those that should report, and note between which times that stays the same for all of them.
+
+        So that a round of a thousand counters, each with a time of its own, is no million looks.
+        """
+        self._waiting = {meter for meter in meters if self._waits_for(meter, at_s)}
+        self._same_from_s = max((meter.born_s for meter in self._waiting), default=math.inf)
+        self._same_until_s = min((meter.seen_s + self._patience(meter) for meter in self._waiting), default=-math.inf)
 
     def _waits_for(self, meter: Meter, at_s: float) -> bool:
         """Whether a meter should report before a round closes: not once it is silent for long, nor before its birth."""

@@ -31,7 +31,7 @@ class Subscription:
     folded from here (start of the rollout). `stage_since`: samples and split are counted from here. `fresh_s`: an arm
     whose newest sample is older is Missing. `requests`: a gate whose denominator counts requests per backend, read
     for samples and split. `every_round`: rounds are handed out one by one, however many; else neighbours are merged
-    where a tick has very many.
+    where a tick has very many. `patient`: its history is read after all others' and little at a time.
     """
 
     key: str
@@ -43,6 +43,7 @@ class Subscription:
     fresh_s: float
     requests: Gate | None = None
     every_round: bool = False
+    patient: bool = False
 
     @property
     def namespace(self) -> str:
