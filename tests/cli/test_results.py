@@ -207,6 +207,18 @@ def test_files_of_two_suites_are_not_mixed(tmp_path: Path) -> None:
         read(tmp_path / "none", "auto", Wanted())
 
 
+@pytest.mark.parametrize(
+    ("produced_at", "days", "says"),
+    [
+        ("0001-01-01T00:00:00+14:00", 0, "--produced-at: '0001-01-01T00:00:00[+]14:00' is no time"),
+        ("9990-01-01", 36_500, "--expires-in: 36500 days end after the year 9999"),
+    ],
+)
+def test_times_outside_the_calendar_are_told_and_no_traceback(produced_at: str, days: int, says: str) -> None:
+    with pytest.raises(ResultsError, match=says):
+        content(Results({"name": "golden", "version": "1"}), produced_at=produced_at, expires=timedelta(days))
+
+
 def test_references_by_type_address_and_digest() -> None:
     digest = "a" * 64
     assert reference(f"ModelCard=https://x/@home@sha256:{digest}", "") == {

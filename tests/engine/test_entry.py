@@ -277,3 +277,20 @@ def test_what_was_projected_stands_in_the_record_of_the_end_beside_what_was_obse
         assert record.body["impact"] == [
             "errors: 0.01 was expected, 0.02 on the candidate against 0.01 on stable: 0.01 more than expected"
         ]
+
+
+def test_however_much_evidence_there_is_its_record_can_be_written():
+    """Else a release could never be raised, or the end of its revert never be recorded."""
+    many = [evidence(accuracy=95, number=number) for number in range(10, 310)]
+    groups = tuple(Subgroup("language", f"{n:0128}", (Measurement("accuracy", count=1, total=2),)) for n in range(256))
+    worst = evidence(number=5000, subgroups=groups)
+    demands = tuple(replace(ENTRY.gates[1], name=f"fair-{number}") for number in range(32))
+    plan = gen_plan(entry=replace(ENTRY, gates=demands))
+    progress = gen_progress(State.REVERTING, plan=plan)
+    progress = replace(progress, stop=replace(progress.stop, reason="EntryGateFailed"))
+    (ended,) = records(decide(progress, release=gen_release(plan=plan), offline=(*many, STABLES, worst)))
+    assert len(json.dumps(ended.body)) < 500_000
+    said = ended.body["entry"]
+    assert said["verdicts"][0]["sentence"].endswith("; and 248 more")
+    assert (len(said["evidence"]), said["leftOut"]) == (100, len(many) + 2 - 100)
+    assert "cannot be judged again" in entry_differences(ended.body)[0]

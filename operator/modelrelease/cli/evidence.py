@@ -52,7 +52,9 @@ def submit(
     ] = None,
     review_by: Annotated[str, typer.Option(help="Review date of the readiness plan, such as 2027-03-31.")] = "",
     produced_at: Annotated[str, typer.Option(help="When it was measured; default: what the files say, else now.")] = "",
-    expires_in: Annotated[int, typer.Option(min=0, help="Days after which it no longer counts; 0: never.")] = 0,
+    expires_in: Annotated[
+        int, typer.Option(min=0, max=36_500, help="Days after which it no longer counts; 0: never.")
+    ] = 0,
     confidence: Annotated[str, typer.Option(help="Confidence of intervals made from standard errors.")] = "0.95",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Have the API server check it and keep nothing.")] = False,
     namespace: Namespace = "",

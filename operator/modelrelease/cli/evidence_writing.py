@@ -57,7 +57,10 @@ def content(results: Results, *, produced_at: str, expires: timedelta) -> dict[s
     if results.expires_at:
         found["expiresAt"] = _time("expiresAt", results.expires_at)
     if expires:
-        found["expiresAt"] = _text(time_of(when) + expires)
+        try:
+            found["expiresAt"] = _text(time_of(when) + expires)
+        except OverflowError as error:
+            raise ResultsError("--expires-in", f"{expires.days} days end after the year 9999: write fewer") from error
     return {**found, **results.sections}
 
 
@@ -129,9 +132,9 @@ def _time(where: str, text: str) -> str:
     """RFC 3339 in UTC of a time or a date. Raises ResultsError."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        return _text(moment.replace(tzinfo=moment.tzinfo or UTC))
+    except (ValueError, OverflowError) as error:
         raise ResultsError(where, f"{text!r} is no time: write it such as 2026-11-20T08:00:00Z") from error
-    return _text(moment.replace(tzinfo=moment.tzinfo or UTC))
 
 
 def _text(moment: datetime) -> str:

@@ -13,7 +13,7 @@ from modelrelease.domain.canonical import short
 from modelrelease.domain.entry import Entry, EntryGate, EntryOutcome, EntryVerdict, Lack
 from modelrelease.domain.offline import Measurement, OfflineEvidence
 from modelrelease.governance.package import package_verdicts
-from modelrelease.governance.readings import worst
+from modelrelease.governance.readings import listed, worst
 from modelrelease.governance.standing import Standing, Subject, standing
 from modelrelease.governance.subgroups import judged_groups
 from modelrelease.governance.thresholds import Finding, absolute, against_stable
@@ -84,7 +84,7 @@ def _judged(
         said = f"{gate.name}: {gate.metric} was measured, and no unit is stable yet that it is compared with"
         return EntryVerdict(gate.name, EntryOutcome.PASS, said, evidence=tuple(uids))
     outcome = worst([finding[0] for finding in findings])
-    said = "; ".join(dict.fromkeys(clause for found, clause in findings if found is outcome))
+    said = listed(clause for found, clause in findings if found is outcome)
     return EntryVerdict(gate.name, outcome, f"{gate.name}: {said}", _LACKS.get(outcome), tuple(uids))
 
 

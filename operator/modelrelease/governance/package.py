@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from modelrelease.domain.entry import Entry, EntryOutcome, EntryVerdict, Lack
 from modelrelease.domain.offline import OfflineEvidence, ReferenceType
+from modelrelease.governance.readings import listed
 from modelrelease.governance.standing import CLOCK_SKEW
 
 PACKAGE, DATA = "package", "data"
@@ -63,4 +64,4 @@ def _data(entry: Entry, current: tuple[OfflineEvidence, ...], now: datetime) -> 
 def _verdict(name: str, lacks: tuple[tuple[Lack, str], ...], good: str, uids: tuple[str, ...]) -> EntryVerdict:
     if not lacks:
         return EntryVerdict(name, EntryOutcome.PASS, good, evidence=uids)
-    return EntryVerdict(name, EntryOutcome.MISSING, "; ".join(said for _, said in lacks), lacks[0][0], uids)
+    return EntryVerdict(name, EntryOutcome.MISSING, listed(said for _, said in lacks), lacks[0][0], uids)

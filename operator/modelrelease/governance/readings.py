@@ -1,11 +1,15 @@
 """A measurement as it is judged: its figure and, where confidence is asked, the bounds that hold with it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 
 from modelrelease.domain.entry import EntryOutcome
 from modelrelease.domain.offline import Measurement
 from modelrelease.governance.intervals import lower_bound, upper_bound
+
+MOST_CLAUSES = 8
+"""So many faults a sentence names: a status, an event and a record have an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,13 @@ def worst(outcomes: "list[EntryOutcome]") -> EntryOutcome:
     """Fail, then Missing, then Undecided, then Pass."""
     order = (EntryOutcome.FAIL, EntryOutcome.MISSING, EntryOutcome.UNDECIDED, EntryOutcome.PASS)
     return next(outcome for outcome in order if outcome in outcomes)
+
+
+def listed(clauses: Iterable[str]) -> str:
+    """What is wrong, each once; where that is much, the first of it and how much more there is."""
+    found = tuple(dict.fromkeys(clauses))
+    more = f"; and {len(found) - MOST_CLAUSES:,} more" if len(found) > MOST_CLAUSES else ""
+    return "; ".join(found[:MOST_CLAUSES]) + more
 
 
 def number(value: Decimal, rounding: str = ROUND_HALF_EVEN) -> str:
