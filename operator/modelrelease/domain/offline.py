@@ -4,13 +4,10 @@ Values are decimal strings, because a digest is taken over them and a float has 
 results are measurements like any other: their share of passed cases has a name of its own, one subgroup per scenario.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-
-from modelrelease.domain.canonical import digest
 
 SCENARIOS, RED_TEAM, DATA_QUALITY = "scenario-pass-rate", "red-team-pass-rate", "data-quality"
 """Measurements made from `scenarios`, `redTeam` and the checks of `data`; nobody writes them by hand."""
@@ -153,8 +150,3 @@ class OfflineEvidence:
             for found in part.metrics
             if found.name == metric
         }
-
-
-def shown_digest(evidence: Iterable[OfflineEvidence]) -> str:
-    """One digest over a set of evidence, whatever its order: what somebody who approves has been shown."""
-    return digest(sorted([found.uid, found.digest] for found in evidence))

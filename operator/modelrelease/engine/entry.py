@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from modelrelease.domain.canonical import plain
 from modelrelease.domain.entry import EntryOutcome, EntryVerdict, Lack
-from modelrelease.domain.offline import Suite, shown_digest
+from modelrelease.domain.offline import Suite
 from modelrelease.domain.plan import Plan
 from modelrelease.domain.release import IN_TRAFFIC, State, Stop
 from modelrelease.domain.unit import PartName, UnitRef
@@ -119,7 +119,6 @@ def entry_body(case: Case, unit: UnitRef | None, plan: Plan | None) -> Mapping[s
             }
             for found, content in zip(known, contents, strict=True)
         ],
-        "shown": shown_digest(there),
         **({"leftOut": len(there) - len(known)} if len(known) < len(there) else {}),
     }
 
