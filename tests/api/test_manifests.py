@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from modelrelease.api.convert import content_of, release_of
+from modelrelease.api.convert import PolicyObject, built_in_policy, content_of, policy_object, release_of
 from modelrelease.api.gatetemplate import Template, template_of
 from modelrelease.api.metricssource import Source, source_of
 from modelrelease.api.names import OPERATOR_ACCOUNT, OPERATOR_NAME, SYSTEM_NAMESPACE
@@ -68,7 +68,15 @@ def dry_run(sandbox: Sandbox, doc: Json, namespace: str) -> None:
 
 def test_kustomization_lists_every_manifest() -> None:
     on_disk = set(MANIFESTS.rglob("*.yaml")) | set((PROJECT / "crds").glob("*.yaml"))
-    assert {*kustomized(MANIFESTS), *kustomized(MANIFESTS / "stamps")} == on_disk
+    apart = [path for folder in ("stamps", "policy") for path in kustomized(MANIFESTS / folder)]
+    assert {*kustomized(MANIFESTS), *apart} == on_disk
+
+
+def test_the_policy_that_is_shipped_is_the_built_in_one(installed: Sandbox, namespace: str) -> None:
+    (shipped_policy,) = documents(MANIFESTS / "policy" / "default.yaml")
+    read = policy_object(shipped_policy)
+    assert isinstance(read, PolicyObject) and read.digest == built_in_policy().digest
+    dry_run(installed, shipped_policy, namespace)
 
 
 def test_all_manifests_pass_a_server_side_dry_run(installed: Sandbox) -> None:

@@ -125,7 +125,7 @@ class ModelReleaseSpec(SpecModel):
     unit: UnitSpec = Field(description="What is released. Any change in here starts a new release.")
     traffic: TrafficSpec = Field(description="Which traffic is steered.")
     strategy: StrategySpec | None = Field(
-        None, description="How exposure rises. Left out: 1, 5, 20 and 100 percent, then a watch of 24h."
+        None, description="How exposure rises. What is left out comes from the release's risk tier."
     )
     train: TrainSpec | None = Field(
         None,

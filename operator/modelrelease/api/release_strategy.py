@@ -100,7 +100,7 @@ class StageSpec(SpecModel):
     )
     min_duration: Duration | None = Field(
         None,
-        description="How long the stage lasts at least. Default 5m, and 0s for the last stage. A restart never "
+        description="How long the stage lasts at least. Default the tier's, else 5m, and 0s for the last stage. A restart never "
         "shortens it.",
     )
     max_duration: Duration | None = Field(
@@ -191,7 +191,9 @@ class StrategySpec(SpecModel):
         description="The steps of exposure in order, at most 16; the last gives everything to the candidate. Left out: "
         "1 percent (only of the segment low-criticality, where there is one), 5, 20 and 100 percent.",
     )
-    watch: WatchSpec | None = Field(None, description="The watch after 100 percent; 24h when left out.")
+    watch: WatchSpec | None = Field(
+        None, description="The watch after 100 percent; when left out that of the release's risk tier."
+    )
     no_data: NoDataSpec | None = Field(
         None, description="How long missing or broken evidence is borne in a stage before a revert; first it holds."
     )

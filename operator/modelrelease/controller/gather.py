@@ -194,7 +194,8 @@ class Gatherer:
         """The release under its policy. Where that cannot be read, a candidate in traffic is judged on all the same."""
         declared = replace(release, plan=self._with_freshness(release.plan))
         try:
-            governed = await self.governing.govern(key, obj, declared, progress)
+            patient = live or progress.state not in JUDGED
+            governed = await self.governing.govern(key, obj, declared, progress, patient=patient)
         except ApiError as error:
             if live or progress.state not in JUDGED:
                 raise

@@ -4,6 +4,7 @@ A policy and a namespace's labels are read anew where exposure may rise. Stable'
 only where something is to be released, so that releases at rest cost no reads.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,17 +24,20 @@ from modelrelease.api.convert import (
 from modelrelease.api.convert_policy import BUILT_IN
 from modelrelease.api.convert_risk import Risk
 from modelrelease.controller import kube
-from modelrelease.controller.kube import Kube
+from modelrelease.controller.kube import Kube, Unavailable
 from modelrelease.controller.store import Store
-from modelrelease.controller.units import Templates, Units
+from modelrelease.controller.units import Units
 from modelrelease.domain.policy import Policy
 from modelrelease.domain.release import Fault, Progress, Release, State
 from modelrelease.domain.tier import Enforcement, Standing, Tier
-from modelrelease.domain.unit import Unit
+from modelrelease.domain.unit import Unit, UnitRef
 from modelrelease.governance.effective import Declared, effective
 from modelrelease.governance.tier import classify
 
 log = structlog.get_logger()
+
+PATIENCE_S = 1.0
+"""How long a look at a release that may have to be taken back waits for stable's revision, once."""
 
 AT_REST = frozenset({State.SETTLED, State.WATCHING})
 
@@ -43,7 +47,7 @@ class Found:
     """The policy for one release as it was made last, and from what."""
 
     read: PolicyObject
-    templates: Templates
+    made_from: tuple[int, int]
     policy: Policy | tuple[Fault, ...]
 
 
@@ -55,6 +59,7 @@ class Governing:
         self._policies: tuple[int, Mapping[str, PolicyObject | tuple[Fault, ...]]] = (-1, {})
         self._found: dict[str, Found] = {}
         self._stable: dict[str, tuple[str, Unit | None]] = {}
+        self._reading: dict[str, asyncio.Task[None]] = {}
 
     def forget(self, key: str) -> None:
         """The release is gone."""
@@ -75,10 +80,12 @@ class Governing:
         """Take `stable` as what serves, without reading its revision."""
         self._stable[key] = (stable.digest, stable)
 
-    async def govern(self, key: str, obj: Any, release: Release, progress: Progress) -> Release:
+    async def govern(
+        self, key: str, obj: Any, release: Release, progress: Progress, *, patient: bool = True
+    ) -> Release:
         """The release with the plan that its policy makes of what it asked for; faults where that is too little.
 
-        Raises ApiError where something that is not known yet cannot be read.
+        Raises ApiError where something that is not known yet cannot be read; without patience also where it takes long.
         """
         unit, plan, spec = release.unit, release.plan, obj.get("spec") or {}
         risk = risk_of(spec)
@@ -86,10 +93,10 @@ class Governing:
             return replace(release, faults=(*release.faults, *risk))
         if unit is None or plan is None:
             return release
-        policy = await self._policy(key, release.namespace, spec)
+        policy = await self._policy(key, release, spec)
         if not isinstance(policy, Policy):
             return _refused(release, progress, policy)
-        stable = await self._stable_unit(key, release, progress)
+        stable = await self._stable_unit(key, release, progress, patient=patient)
         tier = classify(policy.floors, declared=risk.declared, touches=risk.touches, unit=unit, stable=stable)
         declared = declared_of(spec, plan)
         made, faults = effective(declared, policy, tier.tier)
@@ -102,16 +109,18 @@ class Governing:
             )
         return replace(release, plan=made, standing=standing, faults=(*release.faults, *faults))
 
-    async def _policy(self, key: str, namespace: str, spec: Mapping[str, Any]) -> Policy | tuple[Fault, ...]:
+    async def _policy(self, key: str, release: Release, spec: Mapping[str, Any]) -> Policy | tuple[Fault, ...]:
+        namespace = release.namespace
         known = self._store.get(kube.NAMESPACES, namespace) or await self._read_namespace(namespace)
         labels = ((known or {}).get("metadata") or {}).get("labels") or {}
         read = applying(self._readable(), labels, namespace)
         if isinstance(read, Fault):
             return (read,)
-        templates = await self._units.shared_templates(namespace, spec, read.templates)
+        made_from = (release.generation, self._store.versions[kube.CLUSTER_TEMPLATES.plural])
         found = self._found.get(key)
-        if found is None or found.read != read or found.templates != templates:
-            found = self._found[key] = Found(read, templates, policy_of(read, templates))
+        if found is None or found.read != read or found.made_from != made_from:
+            templates = await self._units.shared_templates(namespace, spec, read.templates)
+            found = self._found[key] = Found(read, made_from, policy_of(read, templates))
         return found.policy
 
     def _readable(self) -> Mapping[str, PolicyObject | tuple[Fault, ...]]:
@@ -127,7 +136,7 @@ class Governing:
             self._store.put(kube.NAMESPACES, found)
         return found
 
-    async def _stable_unit(self, key: str, release: Release, progress: Progress) -> Unit | None:
+    async def _stable_unit(self, key: str, release: Release, progress: Progress, *, patient: bool) -> Unit | None:
         """The whole unit that serves, None where nothing is known of it: then everything counts as changed."""
         stable = progress.stable
         if stable is None:
@@ -136,14 +145,32 @@ class Governing:
             return release.unit
         known = self._stable.get(key)
         if known is None or known[0] != stable.digest:
-            obj = await self._kube.find(kube.REVISIONS, release.namespace, stable.revision)
-            revision = revision_of(obj) if obj is not None else None
-            whole = isinstance(revision, Revision) and revision.unit.digest == stable.digest
-            unit = revision.unit if isinstance(revision, Revision) and whole else None
-            if unit is None:
-                log.warning("stable's revision cannot be read: every part counts as changed", release=key)
-            known = self._stable[key] = (stable.digest, unit)
+            await self._wait_for(key, release.namespace, stable, patient=patient)
+            known = self._stable[key]
         return known[1]
+
+    async def _wait_for(self, key: str, namespace: str, stable: UnitRef, *, patient: bool) -> None:
+        """Have stable's revision read. A release that may have to be taken back waits once, and not for long."""
+        task, wait_s = self._reading.get(key), 0.0
+        if task is None:
+            task = self._reading[key] = asyncio.create_task(self._read_stable(key, namespace, stable))
+            wait_s = PATIENCE_S
+        done, _ = await asyncio.wait({task}, timeout=None if patient else wait_s)
+        if not done:
+            raise Unavailable(0, "Slow", f"ReleaseRevision {stable.revision} is still being read")
+        self._reading.pop(key, None)
+        task.result()
+        if self._stable.get(key, ("",))[0] != stable.digest:
+            raise Unavailable(0, "Changed", "another unit became stable meanwhile")
+
+    async def _read_stable(self, key: str, namespace: str, stable: UnitRef) -> None:
+        obj = await self._kube.find(kube.REVISIONS, namespace, stable.revision)
+        revision = revision_of(obj) if obj is not None else None
+        whole = isinstance(revision, Revision) and revision.unit.digest == stable.digest
+        unit = revision.unit if isinstance(revision, Revision) and whole else None
+        if unit is None:
+            log.warning("stable's revision cannot be read: every part counts as changed", release=key)
+        self._stable[key] = (stable.digest, unit)
 
 
 def _at_rest(release: Release, progress: Progress) -> bool:

@@ -48,7 +48,7 @@ def install(sandbox: Sandbox) -> None:
     ]
     sandbox.apply(docs)
     files = sorted(project_folder("manifests").rglob("*.yaml"))
-    skipped = ("Kustomization", "Deployment", "NetworkPolicy")
+    skipped = ("Kustomization", "Deployment", "NetworkPolicy", "ReleasePolicy")
     docs = [doc for file in files for doc in _load(file) if doc.get("kind") not in skipped]
     order = {"Namespace": 0, "CustomResourceDefinition": 1}
     sandbox.apply(sorted(docs, key=lambda doc: order.get(str(doc.get("kind")), 2)))
