@@ -100,8 +100,8 @@ class StageSpec(SpecModel):
     )
     min_duration: Duration | None = Field(
         None,
-        description="How long the stage lasts at least. Default the tier's, else 5m, and 0s for the last stage. A restart never "
-        "shortens it.",
+        description="How long the stage lasts at least. Default what the tier of an enforced policy asks for, else 5m, and "
+        "0s for the last stage. A restart never shortens it.",
     )
     max_duration: Duration | None = Field(
         None, description="How long the stage may stay undecided before atMaxDuration applies. No limit when left out."
@@ -189,7 +189,8 @@ class StrategySpec(SpecModel):
     ) = Field(
         None,
         description="The steps of exposure in order, at most 16; the last gives everything to the candidate. Left out: "
-        "1 percent (only of the segment low-criticality, where there is one), 5, 20 and 100 percent.",
+        "the path of the release's risk tier; with the built-in policy 1 percent (only of the segment low-criticality, "
+        "where there is one), 5, 20 and 100 percent.",
     )
     watch: WatchSpec | None = Field(
         None, description="The watch after 100 percent; when left out that of the release's risk tier."
