@@ -100,8 +100,8 @@ class StageSpec(SpecModel):
     )
     min_duration: Duration | None = Field(
         None,
-        description="How long the stage lasts at least. Default what the tier of an enforced policy asks for, else 5m, and "
-        "0s for the last stage. A restart never shortens it.",
+        description="How long the stage lasts at least. Default what the tier of an enforced policy asks for, else 5m, "
+        "and 0s for the last stage. A restart never shortens it.",
     )
     max_duration: Duration | None = Field(
         None, description="How long the stage may stay undecided before atMaxDuration applies. No limit when left out."
