@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from unicodedata import category
 
-from modelrelease.api.quantities import time_of
+from modelrelease.api.convert import evidence_of
 from modelrelease.domain.canonical import short
+from modelrelease.domain.release import Fault
 
 Json = Mapping[str, Any]
 
@@ -14,14 +16,13 @@ def listed(release: Json, evidence: Sequence[Json], now: datetime) -> str:
     """One line per piece of evidence."""
     if not evidence:
         return _nothing(release)
-    rows = [("NAME", "SUITE", "UNIT", "PRODUCER", "MEASURED", "COUNTS")]
+    rows: list[tuple[str, ...]] = [("NAME", "SUITE", "UNIT", "PRODUCER", "MEASURED", "COUNTS")]
     for item in evidence:
         spec = item["spec"]
         suite = f"{spec['suite']['name']} {spec['suite']['version']}"
-        until = f"until {spec['expiresAt'][:16]}Z" if "expiresAt" in spec else "yes"
-        counts = "expired" if "expiresAt" in spec and time_of(spec["expiresAt"]) <= now else until
-        whose = _whose(release, spec["unitDigest"])
+        whose, counts = _whose(release, spec["unitDigest"]), _counts(item, now)
         rows.append((item["metadata"]["name"], suite, whose, spec["producer"], f"{spec['producedAt'][:16]}Z", counts))
+    rows = [tuple(map(one_line, row)) for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -33,18 +34,37 @@ def shown(release: Json, evidence: Sequence[Json], now: datetime) -> str:
     entry = (release.get("status") or {}).get("entry") or []
     lines = ["entry demands"] if entry else [_no_demands(release)]
     for verdict in entry:
-        lines.append(f"  {verdict['outcome']:<9}  {verdict['sentence']}")
+        lines.append(one_line(f"  {verdict['outcome']:<9}  {verdict['sentence']}"))
     if not evidence:
         return "\n".join([*lines, "", _nothing(release)])
     for item in evidence:
         spec = item["spec"]
-        lines += ["", f"{item['metadata']['name']}: {_whose(release, spec['unitDigest'])}, by {spec['producer']}"]
+        whose = f"{_whose(release, spec['unitDigest'])}, by {spec['producer']}"
+        lines += ["", one_line(f"{item['metadata']['name']}: {whose}")]
         lines += [f"  {line}" for line in contents(spec)]
     return "\n".join(lines)
 
 
+def one_line(text: str) -> str:
+    """Text with what a producer may have hidden in a name made visible: line ends, escapes, marks of direction."""
+    return "".join(char if category(char) not in ("Cc", "Cf", "Zl", "Zp") else ascii(char)[1:-1] for char in text)
+
+
 def contents(spec: Json) -> Iterator[str]:
     """What a piece of evidence says, in lines."""
+    return map(one_line, _contents(spec))
+
+
+def _counts(item: Json, now: datetime) -> str:
+    found = evidence_of(item)
+    if isinstance(found, Fault):
+        return f"no: {found.message.partition(': ')[2]}"
+    if found.expires_at is None:
+        return "yes"
+    return "expired" if found.expires_at <= now else f"until {item['spec']['expiresAt'][:16]}Z"
+
+
+def _contents(spec: Json) -> Iterator[str]:
     digest = f" ({short(spec['suite']['digest'])}…)" if spec["suite"].get("digest") else ""
     yield f"suite    {spec['suite']['name']} {spec['suite'].get('version', '')}{digest}"
     for metric in spec.get("metrics") or ():
