@@ -174,6 +174,19 @@ def test_before_the_first_record_the_status_is_told(monkeypatch: pytest.MonkeyPa
     assert "no record of chat holds the evidence of a gate with an E-value yet" in said
 
 
+def test_why_a_release_waits_is_said_first(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    held = {"type": "Ready", "status": "Unknown", "reason": "EntryEvidenceMissing", "message": "submit its results"}
+    waiting = release(state="Preparing")
+    waiting["status"]["conditions"] = [held]
+    assert text(story(waiting), 100, monkeypatch).splitlines()[1] == "  EntryEvidenceMissing: submit its results"
+    assert explain_text.as_data(story(waiting))["waiting"] == "EntryEvidenceMissing: submit its results"
+    with pytest.raises(typer.Exit):
+        story({**waiting, "status": {"state": "New", "conditions": [held]}})
+    assert "measured; now EntryEvidenceMissing: submit its results" in capsys.readouterr().err
+    waiting["status"]["conditions"] = [{**held, "status": "True"}]
+    assert "EntryEvidenceMissing" not in text(story(waiting), 100, monkeypatch)
+
+
 def test_an_altered_verdict_is_found() -> None:
     altered = record()
     altered["spec"]["body"]["verdicts"][0]["outcome"] = Outcome.PASS.value

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
+from unicodedata import category
 
 import typer
 
@@ -78,6 +79,11 @@ def fail(message: str, code: int = EXIT_ERROR) -> NoReturn:
     """End the command with one sentence on standard error."""
     typer.echo(f"error: {message}", err=True)
     raise typer.Exit(code)
+
+
+def one_line(text: str) -> str:
+    """Text with what a producer may have hidden in a name made visible: line ends, escapes, marks of direction."""
+    return "".join(char if category(char) not in ("Cc", "Cf", "Zl", "Zp") else ascii(char)[1:-1] for char in text)
 
 
 def echo(value: Any, output: str, text: Callable[[], str]) -> None:

@@ -66,6 +66,11 @@ def submit(
     from modelrelease.cli.results import ResultsError, Wanted, joined, read
     from modelrelease.controller import kube as api
 
+    if not files and not reference:
+        fail(
+            "there is nothing to submit: give results with -f FILE, papers with --reference TYPE=URI, or both",
+            EXIT_USAGE,
+        )
     wanted = Wanted(tuple(subgroup_by or ()), red_team, confidence)
     try:
         evidence_writing.check_confidence(confidence)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from unicodedata import category
 
 from modelrelease.api.convert import evidence_of
+from modelrelease.cli.cluster import one_line
 from modelrelease.domain.canonical import short
 from modelrelease.domain.release import Fault
 
@@ -43,11 +43,6 @@ def shown(release: Json, evidence: Sequence[Json], now: datetime) -> str:
         lines += ["", one_line(f"{item['metadata']['name']}: {whose}")]
         lines += [f"  {line}" for line in contents(spec)]
     return "\n".join(lines)
-
-
-def one_line(text: str) -> str:
-    """Text with what a producer may have hidden in a name made visible: line ends, escapes, marks of direction."""
-    return "".join(char if category(char) not in ("Cc", "Cf", "Zl", "Zp") else ascii(char)[1:-1] for char in text)
 
 
 def contents(spec: Json) -> Iterator[str]:

@@ -22,6 +22,7 @@ def as_text(story: Story, chart: Path | None = None) -> str:
     """For people, as wide as the terminal."""
     width = max(60, min(shutil.get_terminal_size((100, 24)).columns, 160))
     lines = [f"{story.namespace}/{story.name}: {story.stage or 'no status'}"]
+    lines += textwrap.wrap(story.waiting, width, initial_indent="  ", subsequent_indent="  ")
     if story.now:
         lines += ["", "now"]
         for item in story.now:
@@ -49,6 +50,7 @@ def as_data(story: Story) -> dict[str, Any]:
         "release": story.name,
         "namespace": story.namespace,
         "stage": story.stage,
+        "waiting": story.waiting,
         "now": [dict(item) for item in story.now],
         "habits": [dict(item) for item in story.habits],
         "impact": list(story.impact),

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from modelrelease.cli.approval_text import request_lines
-from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, on_cluster
+from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, on_cluster, one_line
 
 
 def register(app: typer.Typer) -> None:
@@ -69,7 +69,7 @@ def describe(release: Any) -> str:
         where = f" [{gate['segment']}]" if gate.get("segment") else ""
         lines.append(f"  gate       {gate['outcome']:<10} {gate['name']}{where}: {gate['sentence']}")
     for verdict in said.get("entry") or []:
-        lines.append(f"  entry      {verdict['outcome']:<10} {verdict['sentence']}")
+        lines.append(one_line(f"  entry      {verdict['outcome']:<10} {verdict['sentence']}"))
     lines += request_lines(said.get("approval") or {})
     for condition in said.get("conditions") or []:
         lines.append(

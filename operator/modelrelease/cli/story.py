@@ -35,7 +35,8 @@ class Explained:
 class Story:
     """All that is shown of one release. `now` holds the status' verdicts of the chosen gates; `narrowed`: one gate was
     asked for; `checked`: number and kind of each record that was judged again, and what is wrong with it; `habits`: how
-    stable's bad events came before the first stage, by gate; `impact`: what was projected, beside what is observed."""
+    stable's bad events came before the first stage, by gate; `impact`: what was projected, beside what is observed;
+    `waiting`: the reason why it is not ready now, empty where it is."""
 
     namespace: str
     name: str
@@ -46,6 +47,7 @@ class Story:
     habits: tuple[Json, ...] = ()
     checked: tuple[tuple[int, str, tuple[str, ...]], ...] = ()
     impact: tuple[str, ...] = ()
+    waiting: str = ""
 
 
 def story_of(
@@ -65,8 +67,12 @@ def story_of(
     kept = [item for item in ordered if item["spec"]["body"].get("workings") or item["spec"]["body"].get("entry")]
     chosen = _chosen(ordered, judged, number, f"{namespace}/{name}")
     now = status.get("gates") or []
+    waiting = _waiting(status) if number is None and gate is None else ""
     if chosen is None and not now:
-        fail(f"{namespace}/{name} has not been judged yet: nothing to explain before a candidate has been measured")
+        why = f"; now {waiting}" if waiting else ""
+        fail(
+            f"{namespace}/{name} has not been judged yet: nothing to explain before a candidate has been measured{why}"
+        )
     explained = _explained(chosen) if chosen is not None else None
     said = [*now, *(({"name": v["gate"], **v} for v in explained.verdicts) if explained else ())]
     if gate is not None:
@@ -83,7 +89,13 @@ def story_of(
         narrowed=gate is not None,
         habits=tuple(item for item in status.get("habits") or () if number is None and gate in (None, item["gate"])),
         checked=tuple(_checked(item) for item in kept) if verify and number is None else (),
+        waiting=waiting,
     )
+
+
+def _waiting(status: Json) -> str:
+    ready = next((one for one in status.get("conditions") or () if one["type"] == "Ready"), None)
+    return f"{ready['reason']}: {ready['message']}" if ready and ready["status"] != "True" else ""
 
 
 def _chosen(ordered: Sequence[Json], judged: Sequence[Json], number: int | None, key: str) -> Json | None:
