@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from modelrelease.domain.decision import Action
+from modelrelease.domain.decision import UNCHECKED, Action, Identity, Standing
 from modelrelease.domain.plan import Require
 from modelrelease.domain.record import RecordKind
 from modelrelease.domain.release import State
@@ -151,6 +151,8 @@ def test_an_override_lets_each_raise_go_on_and_is_recorded(train, state):
         {"expires_at": None},
         {"expires_at": NOW},
         {"expires_at": at(0) + LONGEST_OVERRIDE + timedelta(seconds=1)},
+        {"identity": UNCHECKED},
+        {"identity": Identity(Standing.REFUSED, "may not override any more")},
         {"action": Action.APPROVE},
         {"action": Action.PROMOTE},
     ],

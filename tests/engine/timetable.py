@@ -104,6 +104,7 @@ def respected(observed: Observed, plan: Plan, record: Record, now: float) -> Fou
 def _fits(said: Decision, plan: Plan, record: Record, now: float) -> bool:
     return (
         said.action is Action.OVERRIDE
+        and said.counts
         and said.release_uid == UID
         and (said.digest, said.plan_digest) == (record.body["candidate"]["digest"], plan.digest)  # type: ignore[index]
         and bool(said.incident)

@@ -31,6 +31,7 @@ def within_train(case: Case) -> Hold | None:
 def override(case: Case) -> Decision | None:
     """The newest valid Override: bound to release, candidate and plan (and the next stage, where it names one).
 
+    By an author who was confirmed: unknown never raises exposure.
     It is not used up by a raise, and it counts no longer once its object is deleted.
     """
     candidate, plan, upcoming = case.progress.candidate, case.plan, case.next_stage
@@ -41,6 +42,7 @@ def override(case: Case) -> Decision | None:
         decision
         for decision in in_order(case.observed.decisions)
         if decision.action is Action.OVERRIDE
+        and decision.counts
         and decision.counts
         and decision.release_uid == case.release.uid
         and decision.digest == candidate.digest
