@@ -11,6 +11,7 @@ from scipy.stats import beta
 
 from modelrelease.domain.entry import NO_ENTRY, Entry, EntryOutcome, Lack
 from modelrelease.domain.offline import Better, Dataset, Interval, Reference, ReferenceType, Suite
+from modelrelease.governance.entry import _said
 from modelrelease.governance.intervals import lower_bound, upper_bound
 from tests.governance.offline import GOLDEN, NOW, STABLE, counts, gate, gen_evidence, judge, value, verdict
 
@@ -223,3 +224,18 @@ def test_further_evidence_of_the_same_suite_never_turns_a_fail_into_a_pass(one: 
     assume(verdict(rule, first, base).outcome is EntryOutcome.FAIL)
     second = gen_evidence(counts(other, 100), number=2)
     assert verdict(rule, first, second, base).outcome is EntryOutcome.FAIL
+
+
+def test_looking_again_at_the_same_evidence_judges_only_what_is_new() -> None:
+    """A release with a hundred pieces of evidence must not keep the operator from the others at each look."""
+    rule = gate(minimum="0.5", max_difference="0.9")
+    there = [gen_evidence(counts(90, 100), number=number) for number in range(5)]
+    there.append(gen_evidence(counts(91, 100), unit=STABLE, number=9))
+    first = verdict(rule, *there)
+    before = _said.cache_info().misses
+    assert verdict(rule, *there, now=NOW + timedelta(minutes=1)) == first
+    assert _said.cache_info().misses == before
+    assert verdict(rule, *there, gen_evidence(counts(1, 100), number=6)).outcome is EntryOutcome.FAIL
+    assert _said.cache_info().misses == before + 1
+    better = gen_evidence(counts(100, 100), unit=STABLE, number=10)
+    assert "against stable's 1 (100 of 100)" in verdict(rule, *there, better).sentence

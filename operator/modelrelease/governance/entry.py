@@ -8,6 +8,7 @@ the gate names none, each of them must pass.
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from modelrelease.domain.canonical import short
 from modelrelease.domain.entry import Entry, EntryGate, EntryOutcome, EntryVerdict, Lack
@@ -19,6 +20,9 @@ from modelrelease.governance.subgroups import judged_groups
 from modelrelease.governance.thresholds import Finding, absolute, against_stable
 
 EVIDENCE = "evidence"
+
+MAX_KEPT = 65_536
+"""So many findings, of a gate and a piece of evidence each, are kept from one look to the next."""
 
 
 def assess(
@@ -67,28 +71,58 @@ def _nothing(own: Standing, known: tuple[OfflineEvidence, ...], subject: Subject
 def _judged(
     gate: EntryGate, own: Standing, theirs: tuple[OfflineEvidence, ...], stable: Subject | None
 ) -> EntryVerdict:
-    by_suite: dict[str, list[OfflineEvidence]] = {}
+    compared = tuple(map(_Same, theirs)) if gate.max_difference is not None else ()
+    by_suite: dict[str, list[tuple[OfflineEvidence, tuple[Finding, ...]]]] = {}
     for found in own.current:
-        if gate.suite in (None, found.suite.name) and _measures(gate, found):
-            by_suite.setdefault(found.suite.name, []).append(found)
+        if gate.suite in (None, found.suite.name):
+            said = _said(gate, _Same(found), compared, stable)
+            if said is not None:
+                by_suite.setdefault(found.suite.name, []).append((found, said))
     if not by_suite:
         return _unmeasured(gate, own)
     findings: list[Finding] = []
     uids: list[str] = []
     for measured in by_suite.values():
-        judged = [tuple(_findings(gate, found, theirs, stable)) for found in measured]
-        older = [finding for each in judged[:-1] for finding in each if finding[0] is EntryOutcome.FAIL]
-        findings += [*older, *judged[-1]]
-        uids += [found.uid for found in measured]
+        older = [finding for _, each in measured[:-1] for finding in each if finding[0] is EntryOutcome.FAIL]
+        findings += [*older, *measured[-1][1]]
+        uids += [found.uid for found, _ in measured]
     if not findings:
-        said = f"{gate.name}: {gate.metric} was measured, and no unit is stable yet that it is compared with"
-        return EntryVerdict(gate.name, EntryOutcome.PASS, said, evidence=tuple(uids))
+        alone = f"{gate.name}: {gate.metric} was measured, and no unit is stable yet that it is compared with"
+        return EntryVerdict(gate.name, EntryOutcome.PASS, alone, evidence=tuple(uids))
     outcome = worst([finding[0] for finding in findings])
-    said = listed(clause for found, clause in findings if found is outcome)
-    return EntryVerdict(gate.name, outcome, f"{gate.name}: {said}", _LACKS.get(outcome), tuple(uids))
+    wrong = listed(clause for found, clause in findings if found is outcome)
+    return EntryVerdict(gate.name, outcome, f"{gate.name}: {wrong}", _LACKS.get(outcome), tuple(uids))
 
 
 _LACKS = {EntryOutcome.MISSING: Lack.INCOMPLETE, EntryOutcome.UNDECIDED: Lack.UNDECIDED}
+
+
+class _Same:
+    """A piece of evidence as a key: the very same object, so that nothing of its content is compared."""
+
+    __slots__ = ("it",)
+
+    def __init__(self, it: OfflineEvidence) -> None:
+        self.it = it
+
+    def __hash__(self) -> int:
+        return id(self.it)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.it is other.it
+
+
+@lru_cache(maxsize=MAX_KEPT)
+def _said(
+    gate: EntryGate, found: _Same, theirs: tuple[_Same, ...], stable: Subject | None
+) -> tuple[Finding, ...] | None:
+    """What a piece of evidence says to a gate, whatever the time; None where it did not measure it.
+
+    Kept, because a release is looked at every few seconds and its evidence never changes.
+    """
+    if not _measures(gate, found.it):
+        return None
+    return tuple(_findings(gate, found.it, tuple(each.it for each in theirs), stable))
 
 
 def _measures(gate: EntryGate, found: OfflineEvidence) -> bool:
