@@ -81,6 +81,32 @@ def test_a_frozen_release_waits_until_somebody_who_may_overrides_the_freeze(
         assert (said["author"], said["incident"], said["reason"]) == ("carol", "INC-7", "stable leaks addresses")
 
 
+def test_a_tiers_freeze_holds_every_release_and_is_told_by_the_name_of_its_policy(
+    shared_operator: Part, scene: Scene
+) -> None:
+    long = freeze(datetime.now(UTC) + timedelta(days=3), "the audit")
+    policy = {
+        "apiVersion": "modelrelease.dev/v1alpha1",
+        "kind": "ReleasePolicy",
+        "metadata": {"name": scene.namespace},
+        "spec": {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scene.namespace}},
+            "tiers": {"low": {"train": {"freezes": [long]}}},
+        },
+    }
+    scene.settle()
+    scene.sandbox.apply(policy)
+    try:
+        with LoadThread(scene.load(20, 60)):
+            release(scene)
+            waiting = scene.wait("frozen", lambda s: scene.condition("ReleaseWindowOpen").get("reason") == "Frozen")
+        assert waiting["state"] == "Preparing" and not raised(scene)
+        said = scene.condition("ReleaseWindowOpen")["message"]
+        assert f"ReleasePolicy {scene.namespace}, tier Low (the audit)" in said
+    finally:
+        scene.sandbox.client().delete(f"/apis/modelrelease.dev/v1alpha1/releasepolicies/{scene.namespace}")
+
+
 def test_a_raise_waits_for_the_end_of_a_freeze_and_one_that_is_added_later_holds_no_revert(
     shared_operator: Part, scene: Scene
 ) -> None:
