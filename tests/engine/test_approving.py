@@ -100,6 +100,14 @@ def test_people_are_asked_once_and_only_when_nothing_else_is_missing():
     assert saved(elsewhere).asking == Asking(1, NOW)
 
 
+def test_more_approvals_apply_in_mid_rollout_and_fewer_start_over():
+    stricter = matrix(RISK, OWNER, four_eyes=True)
+    asking = in_pilot(plan=BOTH, release=gen_release(plan=stricter, changed_by=("cy",)))
+    assert (saved(asking).plan, saved(asking).asking, saved(asking).changed_by) == (stricter, None, ("cy",))
+    fewer = in_pilot(plan=BOTH, release=gen_release(plan=matrix(OWNER)))
+    assert (saved(fewer).state, saved(fewer).stage) == (State.PREPARING, -1)
+
+
 # ---- what counts
 
 

@@ -19,6 +19,7 @@ from modelrelease.api.convert_gates import Templates, gates_of
 from modelrelease.api.convert_train import train_of
 from modelrelease.api.faults import faults_of
 from modelrelease.api.quantities import permille_of, seconds_of
+from modelrelease.api.release_approvals import tier_approvals_of
 from modelrelease.api.releasepolicy import (
     FloorsSpec,
     LabelExpression,
@@ -151,6 +152,7 @@ def _demands(name: str, tier: Tier, spec: TierSpec, templates: Templates) -> Dem
         alpha_permille=_permille(spec.alpha),
         beta_permille=_permille(spec.beta),
         train=train,
+        approvals=tier_approvals_of(spec.approvals),
         entry=to_entry(spec.entry) if spec.entry else Entry(),
     )
 

@@ -8,16 +8,28 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from modelrelease.api.base import Duration, Name, SpecModel, map_by, rule, rules, unique
+from modelrelease.api.base import Duration, Name, SpecModel, atomic, map_by, rule, rules, unique
 from modelrelease.api.faults import fault
 from modelrelease.api.quantities import seconds_of
-from modelrelease.domain.approval import DEFAULT_VALID_FOR_S, ApprovalRole, ApprovalRules, AtWindowEnd
+from modelrelease.domain.approval import (
+    DEFAULT_VALID_FOR_S,
+    ApprovalRole,
+    ApprovalRules,
+    AtWindowEnd,
+    GitOpsAccount,
+)
 from modelrelease.domain.plan import Stage
 from modelrelease.domain.release import Fault
 
 MAX_ROLES = 16
 
 Line = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+Lines = Annotated[list[Line], Field(max_length=16, json_schema_extra=atomic())]
+
+NO_LIMIT_S = 10 * 365 * 24 * 3600
+"""For how long an approval counts as far as a tier is concerned that says nothing about it."""
 
 
 class ApprovalRoleSpec(SpecModel):
@@ -48,6 +60,66 @@ class ApprovalWindowSpec(SpecModel):
         description="What happens when it is over and somebody has not answered: Hold goes on waiting and says so; "
         "Reject stops the candidate, as a Reject by a person does.",
     )
+
+
+class TierRoleSpec(SpecModel):
+    """One role that a tier asks."""
+
+    name: Name = Field(description="The role. RBAC grants it: verb approve on modelreleases/<role>.")
+    accountable: bool = Field(
+        False, description="This role gives the final go or no-go, before the first stage with 100 percent."
+    )
+
+
+class GitOpsAccountSpec(SpecModel):
+    """An account that applies what others wrote."""
+
+    username: Annotated[str, Field(min_length=1, max_length=512)] = Field(
+        description="Its user name, such as system:serviceaccount:argocd:argocd-application-controller."
+    )
+    author_annotation: Annotated[str, Field(min_length=1, max_length=317)] | None = Field(
+        None,
+        description="Annotation of the ModelRelease in which it says who wrote the change. Trust it only where nobody "
+        "else can write it. Left out: nobody knows, and two different people must approve.",
+    )
+
+
+class TierApprovalsSpec(SpecModel):
+    """What a tier asks of approvals."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.roles) || self.roles.filter(r, r.accountable).size() <= 1",
+                "one role at most has the last word: write accountable: true at one only",
+                field=".roles",
+            )
+        )
+    )
+
+    roles: (
+        Annotated[
+            list[TierRoleSpec],
+            Field(max_length=MAX_ROLES, json_schema_extra=map_by("name", checks=(unique("name", "roles"),))),
+        ]
+        | None
+    ) = Field(
+        None,
+        description="Who must approve, once for the whole release before its first stage; the accountable role before "
+        "the first stage with 100 percent. For single stages write approvals at the tier's stages.",
+    )
+    four_eyes: bool | None = Field(None, description="Nobody approves a release that they changed. Default false.")
+    valid_for: Duration | None = Field(None, description="How long an approval counts at most.")
+    window: ApprovalWindowSpec | None = Field(None, description="How long people are waited for at most.")
+    notify: Lines | None = Field(None, description="People and groups whom the request names.")
+    look_at: Lines | None = Field(None, description="What approvers should look at before they say yes.")
+    git_ops: (
+        Annotated[
+            list[GitOpsAccountSpec],
+            Field(max_length=16, json_schema_extra=map_by("username", checks=(unique("username", "accounts"),))),
+        ]
+        | None
+    ) = Field(None, description="Accounts that apply what others wrote, for four eyes.")
 
 
 class ApprovalsSpec(SpecModel):
@@ -81,12 +153,12 @@ class ApprovalsSpec(SpecModel):
     window: ApprovalWindowSpec | None = Field(
         None, description="How long people are waited for. Left out: as long as it takes."
     )
-    notify: (
-        Annotated[list[Line], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})] | None
-    ) = Field(None, description="People and groups whom the request names, so that everybody sees who was asked.")
-    look_at: (
-        Annotated[list[Line], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"})] | None
-    ) = Field(None, description="What approvers should look at before they say yes: sentences or addresses.")
+    notify: Lines | None = Field(
+        None, description="People and groups whom the request names, so that everybody sees who was asked."
+    )
+    look_at: Lines | None = Field(
+        None, description="What approvers should look at before they say yes: sentences or addresses."
+    )
 
 
 def approvals_of(spec: ApprovalsSpec | None) -> ApprovalRules:
@@ -101,6 +173,22 @@ def approvals_of(spec: ApprovalsSpec | None) -> ApprovalRules:
         at_window_end=spec.window.at_end if spec.window else AtWindowEnd.HOLD,
         notify=tuple(spec.notify or ()),
         look_at=tuple(spec.look_at or ()),
+    )
+
+
+def tier_approvals_of(spec: TierApprovalsSpec | None) -> ApprovalRules | None:
+    """What a tier asks, None where it says nothing about approvals."""
+    if spec is None:
+        return None
+    return ApprovalRules(
+        roles=tuple(ApprovalRole(one.name, (), one.accountable) for one in spec.roles or ()),
+        four_eyes=bool(spec.four_eyes),
+        valid_for_s=seconds_of(spec.valid_for) if spec.valid_for else NO_LIMIT_S,
+        window_s=seconds_of(spec.window.length) if spec.window else None,
+        at_window_end=spec.window.at_end if spec.window else AtWindowEnd.HOLD,
+        notify=tuple(spec.notify or ()),
+        look_at=tuple(spec.look_at or ()),
+        git_ops=tuple(GitOpsAccount(one.username, one.author_annotation) for one in spec.git_ops or ()),
     )
 
 

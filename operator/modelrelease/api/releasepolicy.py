@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from modelrelease.api.base import Duration, Matches, Name, SpecModel, StatusModel, atomic, map_by, rule, rules, unique
+from modelrelease.api.release_approvals import TierApprovalsSpec
 from modelrelease.api.release_entry import EntrySpec
 from modelrelease.api.release_strategy import ALL_PERCENTS, WHOLE_PATH, Exposures, GateSpec, Roles
 from modelrelease.api.release_train import TrainSpec
@@ -181,6 +182,11 @@ class TierSpec(SpecModel):
         None,
         description="Release windows and freezes. Exposure rises only while these, those of the lower tiers and the "
         "release's own are open.",
+    )
+    approvals: TierApprovalsSpec | None = Field(
+        None,
+        description="Who must say yes, besides those whom the lower tiers and the release itself ask. The shorter time "
+        "counts, and Reject before Hold.",
     )
 
 

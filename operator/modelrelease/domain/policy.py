@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from modelrelease.domain.approval import ApprovalRules
 from modelrelease.domain.entry import Entry
 from modelrelease.domain.gate import Gate, Kind
 from modelrelease.domain.plan import Require
@@ -56,6 +57,7 @@ class Demands:
     alpha_permille: int | None = None
     beta_permille: int | None = None
     train: Train = field(default_factory=Train)
+    approvals: ApprovalRules | None = None
     entry: Entry = field(default_factory=Entry)
 
 

@@ -54,6 +54,7 @@ from modelrelease.engine.repolicy import by_policy
 from modelrelease.engine.risks import used_risks
 from modelrelease.engine.states import Trigger, transition
 from modelrelease.engine.train import train_body
+from modelrelease.governance.approvals import tighter as more_approvals
 from modelrelease.governance.tightening import tightens as entry_tightens
 from modelrelease.governance.train import narrows
 
@@ -157,11 +158,12 @@ def only_tighter(new: Plan, old: Plan, now: datetime) -> bool:
     A lower tier is never tighter.
     """
     rest = replace(new, gates=old.gates, entry=old.entry, train=old.train, governed=old.governed)
+    rest = replace(rest, approvals=old.approvals)
     if rest != old or len(new.gates) != len(old.gates) or not entry_tightens(new.entry, old.entry):
         return False
     if new.governed and old.governed and new.governed.tier.rank < old.governed.tier.rank:
         return False
-    if not narrows(new.train, old.train, now):
+    if not narrows(new.train, old.train, now) or not more_approvals(new.approvals, old.approvals):
         return False
     return all(
         replace(theirs, rule=ours.rule) == ours and tightens(ours.rule, theirs.rule)

@@ -9,16 +9,20 @@ from modelrelease.domain.approval import ApprovalRole, ApprovalRules, AtWindowEn
 def merged(own: ApprovalRules, *tiers: ApprovalRules, full: str) -> tuple[ApprovalRules, str | None]:
     """The matrix in force, and what of the release's own contradicts its tiers (the highest comes first).
 
-    `full` names the first stage with all traffic, before which the accountable role is asked at the latest. Where two
-    name different accountable roles the tier's decides last, and the release's own is asked beside it.
+    `full` names the first stage with all traffic, before which the accountable role is asked at the latest. Where
+    several name different accountable roles the highest tier's decides last, and the others are asked beside it.
     """
     rules = (own, *tiers)
     final, clash = _accountable(own, tiers, full)
     windows = [each.window_s for each in rules if each.window_s is not None]
     rejects = any(each.window_s is not None and each.at_window_end is AtWindowEnd.REJECT for each in rules)
     others = [role for each in rules for role in each.roles if not role.accountable]
-    if clash is not None and own.accountable is not None:
-        others.append(replace(own.accountable, stages=own.accountable.stages or (full,), accountable=False))
+    words = [each.accountable for each in rules if each.accountable]
+    others += [
+        replace(role, stages=role.stages or (full,), accountable=False)
+        for role in words
+        if final is not None and role.name != final.name
+    ]
     found = ApprovalRules(
         roles=tuple(dict.fromkeys((*others, *([final] if final else [])))),
         four_eyes=any(each.four_eyes for each in rules),

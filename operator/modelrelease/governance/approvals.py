@@ -75,7 +75,7 @@ def demands(plan: Plan, index: int) -> tuple[Demand, ...]:
         elif stage.name in role.stages:
             found.append(Demand(role.name, stage.name))
     found += [Demand(role, stage.name) for role in stage.approvals]
-    if final is not None and stage.name in (final.stages or (_first_full(plan),)):
+    if final is not None and stage.name in (final.stages or (first_full(plan),)):
         found = [demand for demand in found if demand.role != final.name]
         found.append(Demand(final.name, stage.name, accountable=True))
     return tuple(dict.fromkeys(found))
@@ -190,8 +190,8 @@ def tighter(new: ApprovalRules, old: ApprovalRules) -> bool:
         and new.four_eyes >= old.four_eyes
         and new.valid_for_s <= old.valid_for_s
         and window
-        and new.at_window_end >= old.at_window_end
-        and set(new.git_ops) <= set(old.git_ops)
+        and (old.window_s is None or new.at_window_end >= old.at_window_end)
+        and (not old.four_eyes or set(new.git_ops) <= set(old.git_ops))
     )
 
 
@@ -256,7 +256,8 @@ def _is_history(decision: Decision, subject: Subject) -> bool:
     return old and decision.digest != subject.digest
 
 
-def _first_full(plan: Plan) -> str:
+def first_full(plan: Plan) -> str:
+    """The name of the first stage that gives everything to the candidate."""
     full = (stage for stage in plan.stages if all(share == FULL_PERMILLE for _, share in stage.exposure.shares))
     return next(full, plan.stages[-1]).name
 

@@ -8,9 +8,13 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 
+from modelrelease.domain.approval import ApprovalRules
 from modelrelease.domain.gate import Gate
 from modelrelease.domain.plan import Limits, Plan, Require, Stage
 from modelrelease.domain.tier import Governed
+from modelrelease.governance.approval_merge import merged as merged_approvals
+from modelrelease.governance.approvals import first_full
+from modelrelease.governance.approvals import tighter as more_approvals
 from modelrelease.governance.effective import Declared
 from modelrelease.governance.strictness import at_least_as_strict
 from modelrelease.governance.tightening import combined
@@ -45,6 +49,7 @@ def tightened(old: Plan, new: Plan, *, entered: int) -> Plan:
         watch_s=max(old.watch_s, new.watch_s),
         limits=limits,
         entry=new.entry if entry_tightens(new.entry, old.entry) else combined(old.entry, new.entry),
+        approvals=_approvals(old, new),
         train=new.train if narrows(new.train, old.train, EVER) else merged(old.train, new.train),
     )
     if old.governed is None or new.governed is None:
@@ -108,6 +113,16 @@ def _gates(old: tuple[Gate, ...], new: tuple[Gate, ...]) -> tuple[Gate, ...]:
     return (*kept, *(gate for gate in new if gate.name not in known))
 
 
+def _approvals(old: Plan, new: Plan) -> ApprovalRules:
+    """Everybody whom either asks; a GitOps account is trusted only where both trust it."""
+    if more_approvals(new.approvals, old.approvals):
+        return new.approvals
+    both, _ = merged_approvals(old.approvals, new.approvals, full=first_full(new))
+    mine, theirs = old.approvals.git_ops, new.approvals.git_ops
+    trusted = tuple(each for each in mine if each in theirs) if old.approvals.four_eyes else theirs
+    return replace(both, git_ops=trusted)
+
+
 def _differences(old: Plan, new: Plan) -> Iterator[str]:
     before, after = {stage.name: stage for stage in old.stages}, {stage.name: stage for stage in new.stages}
     yield from (f"stage {name} is gone" for name in before if name not in after)
@@ -127,6 +142,9 @@ def _differences(old: Plan, new: Plan) -> Iterator[str]:
     if old.entry != new.entry:
         stricter = entry_tightens(new.entry, old.entry)
         yield f"entry demands {'more' if stricter else 'something else, or less'}"
+    if old.approvals != new.approvals:
+        more = more_approvals(new.approvals, old.approvals)
+        yield f"approvals are {'stricter' if more else 'others, or fewer'}"
     if old.train != new.train:
         yield f"release windows and freezes are {'narrower' if narrows(new.train, old.train, EVER) else 'others'}"
     yield from (f"limits: {phrase}" for phrase in _fields(old.limits, new.limits))

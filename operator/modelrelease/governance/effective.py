@@ -14,6 +14,8 @@ from modelrelease.domain.plan import Plan
 from modelrelease.domain.policy import Demands, Policy
 from modelrelease.domain.release import Fault
 from modelrelease.domain.tier import Enforcement, Governed, Tier
+from modelrelease.governance.approval_merge import merged as merged_approvals
+from modelrelease.governance.approvals import first_full
 from modelrelease.governance.path import Written, banded, undeclared, unordered
 from modelrelease.governance.strictness import at_least_as_strict, same_measure, shortfalls
 from modelrelease.governance.tightening import combined, contradictions
@@ -164,6 +166,30 @@ def entry(plan: Plan, _: Declared, asked: Asked) -> Merged:
     return replace(plan, entry=combined(demanded, plan.entry)), faults
 
 
+def approvals(plan: Plan, _: Declared, asked: Asked) -> Merged:
+    """Everybody whom the tiers or the release ask, and the shorter times. The last word is the highest tier's."""
+    theirs = [each.approvals for each in asked.demands if each.approvals]
+    if not theirs:
+        return plan, ()
+    found, clash = merged_approvals(plan.approvals, *theirs, full=first_full(plan))
+    faults = (Fault(BELOW_TIER, f"spec.approvals.roles: {asked}: {clash}"),) if clash else ()
+    return replace(plan, approvals=found), faults
+
+
+def asked_stages(plan: Plan, _: Declared, asked: Asked) -> Merged:
+    """A role that is asked before a stage which the path in force does not have would never be asked: a fault."""
+    names = [stage.name for stage in plan.stages]
+    gone = [(role.name, stage) for role in plan.approvals.roles for stage in role.stages if stage not in names]
+    return plan, tuple(
+        Fault(
+            BELOW_TIER,
+            f"spec.approvals.roles ({role}): there is no stage {stage} on the path that {asked} gives; the stages are "
+            f"{', '.join(names)}",
+        )
+        for role, stage in gone
+    )
+
+
 def advised_stages(plan: Plan, declared: Declared, asked: Asked) -> Merged:
     """The tier's path for a release that writes none."""
     if declared.stages:
@@ -176,10 +202,10 @@ def advised_watch(plan: Plan, declared: Declared, asked: Asked) -> Merged:
     return (plan, ()) if declared.own_watch else watch(plan, declared, asked)
 
 
-RESPECTS: tuple[Respect, ...] = (gates, stages, watch, limits, train, entry)
+RESPECTS: tuple[Respect, ...] = (gates, stages, watch, limits, train, entry, approvals, asked_stages)
 """In what a tier asks for something, where the policy is enforced."""
 
-ADVISED: tuple[Respect, ...] = (advised_stages, advised_watch)
+ADVISED: tuple[Respect, ...] = (advised_stages, advised_watch, asked_stages)
 """What a tier fills in where its policy only advises."""
 
 
