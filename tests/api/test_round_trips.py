@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modelrelease.api.convert import Revision, record_manifest, record_of, revision_manifest, revision_of
@@ -27,12 +27,16 @@ from tests.api import strategies
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 
+LARGE = [HealthCheck.too_slow]
+"""Plans are large, and the machine may be busy."""
+
 
 def through_json(value: Any) -> Any:
     """What the API server gives back: JSON, without what is null."""
     return json.loads(json.dumps(value))
 
 
+@settings(suppress_health_check=LARGE)
 @given(strategies.progresses)
 def test_a_status_remembers_everything(progress: Progress) -> None:
     assert progress_from_status(through_json(status_from_progress(progress))) == progress
@@ -47,6 +51,7 @@ def test_the_strategy_fills_every_field_of_progress() -> None:
     }, "a new field of Progress needs a place in status.py, in the schema and in the strategy"  # fmt: skip
 
 
+@settings(suppress_health_check=LARGE)
 @given(strategies.plans)
 def test_a_plan_keeps_its_digest(plan: Plan) -> None:
     copy = plan_from_dict(through_json(plan_to_dict(plan)))
@@ -61,6 +66,7 @@ def test_a_unit_keeps_its_digest(unit: Unit) -> None:
     assert copy.digest == unit.digest
 
 
+@settings(suppress_health_check=LARGE)
 @given(strategies.units, st.none() | strategies.plans)
 def test_a_revision_keeps_unit_and_plan(unit: Unit, plan: Plan | None) -> None:
     manifest = revision_manifest(unit, unit_ref("chat", unit), namespace="a", release="chat", plan=plan, uid="u")
