@@ -181,11 +181,10 @@ def command(release: str, demand: Demand) -> str:
 
 def tighter(new: ApprovalRules, old: ApprovalRules) -> bool:
     """Whether `new` asks at least as much as `old`: no role, stage or eye less, nothing that counts for longer."""
-    asked = {(role.name, stage) for role in new.roles for stage in role.stages or (None,)}
     same_final = new.accountable == old.accountable or old.accountable is None
     window = old.window_s is None or (new.window_s is not None and new.window_s <= old.window_s)
     return (
-        all((role.name, stage) in asked for role in old.roles for stage in role.stages or (None,))
+        set(_asked(old)) <= set(_asked(new))
         and same_final
         and new.four_eyes >= old.four_eyes
         and new.valid_for_s <= old.valid_for_s
@@ -193,6 +192,14 @@ def tighter(new: ApprovalRules, old: ApprovalRules) -> bool:
         and (old.window_s is None or new.at_window_end >= old.at_window_end)
         and (not old.four_eyes or set(new.git_ops) <= set(old.git_ops))
     )
+
+
+def _asked(rules: ApprovalRules) -> Iterator[tuple[str, str | None, bool]]:
+    """Which role is asked when, as written: without stages, a role for the whole release or, accountable, at the end."""
+    for role in rules.roles:
+        yield from ((role.name, stage, False) for stage in role.stages)
+        if not role.stages:
+            yield role.name, None, role.accountable
 
 
 def _refused(decision: Decision, wanted: Sequence[Demand], later: Sequence[Demand], subject: Subject) -> str | None:
