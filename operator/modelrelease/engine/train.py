@@ -43,7 +43,6 @@ def override(case: Case) -> Decision | None:
         for decision in in_order(case.observed.decisions)
         if decision.action is Action.OVERRIDE
         and decision.counts
-        and decision.counts
         and decision.release_uid == case.release.uid
         and decision.digest == candidate.digest
         and decision.plan_digest == plan_digest

@@ -195,7 +195,7 @@ def tighter(new: ApprovalRules, old: ApprovalRules) -> bool:
 
 
 def _asked(rules: ApprovalRules) -> Iterator[tuple[str, str | None, bool]]:
-    """Which role is asked when, as written: without stages, a role for the whole release or, accountable, at the end."""
+    """Which role is asked when, as written; without stages for the whole release or, if accountable, at the end."""
     for role in rules.roles:
         yield from ((role.name, stage, False) for stage in role.stages)
         if not role.stages:
