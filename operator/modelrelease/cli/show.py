@@ -60,6 +60,10 @@ def describe(release: Any) -> str:
         unit = said.get(role)
         if unit:
             lines.append(f"  {role:<10} {unit['version']}  ({unit['revision']}, {unit['backend']['name']})")
+    if said.get("tier"):
+        policy = said.get("policy") or {}
+        why = "; ".join(policy.get("reasons") or [])
+        lines.append(f"  tier       {said['tier']}, policy {policy.get('name', 'unknown')}: {why}")
     stage = said.get("stage") or {}
     if stage.get("name"):
         lines.append(
