@@ -129,6 +129,23 @@ def test_an_approval_counts_in_the_granted_role_only(
     assert "modelreleases/risk" in denied(lambda: create(alice(installed), risk))
 
 
+def test_accepting_a_risk_needs_a_role_of_its_own(installed: Sandbox, namespace: str) -> None:
+    bind(installed, namespace, "alice", "modelrelease-decide")
+    bound = {"releaseRef": {"name": "chat", "uid": "u"}, "digest": objects.ZEROS, "stage": "full", "gate": "cost"}
+    risk = objects.decision(namespace, action="AcceptRisk", expiresAt="2030-01-01T00:00:00Z", **bound)
+    assert "may not acceptrisk ModelRelease chat" in denied(lambda: create(alice(installed), risk))
+    bind(installed, namespace, "alice", "modelrelease-accept-risk")
+    allowed(lambda: create(alice(installed), risk))
+
+
+def test_the_groups_of_an_author_are_those_of_the_request(installed: Sandbox, namespace: str) -> None:
+    bind(installed, namespace, "alice", "modelrelease-decide")
+    made: list[Json] = []
+    pretending = objects.decision(namespace, authorGroups=["system:masters"])
+    allowed(lambda: made.append(create(alice(installed), pretending)))
+    assert sorted(made[0]["spec"]["authorGroups"]) == ["product", "system:authenticated"]
+
+
 def test_the_operator_decides_nothing(installed: Sandbox, writers: str) -> None:
     forged = objects.decision(writers, author=OPERATOR_ACCOUNT)
     message = denied(lambda: create(installed.client("operator"), forged))
