@@ -75,7 +75,7 @@ def candidate(scene: Scene) -> Json:
     bind(scene.sandbox, scene.namespace, "carol", "modelrelease-submit-evidence")
     scene.settle()
     stable = scene.status()["stable"]["digest"]
-    _submit_when_allowed(scene, evidence(scene, stable, english=96, turkish=57))
+    submit_when_allowed(scene, evidence(scene, stable, english=96, turkish=57))
     doc = scene.manifest("v2", stages=[stage("some", 20), full()])
     doc["spec"]["entry"] = dict(ENTRY)
     scene.sandbox.apply(doc)
@@ -88,7 +88,7 @@ def typed(scene: Scene, user: str, *words: str) -> Result:
     return CliRunner().invoke(app, [*words, *where])
 
 
-def _submit_when_allowed(scene: Scene, doc: Json) -> None:
+def submit_when_allowed(scene: Scene, doc: Json) -> None:
     """Rights come into force a moment after they are written."""
     deadline = time.monotonic() + 10
     while True:
