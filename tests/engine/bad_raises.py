@@ -10,7 +10,7 @@ from modelrelease.domain.release import Observed, Progress, State
 from modelrelease.domain.traffic import Target
 from modelrelease.domain.unit import UnitRef
 from modelrelease.domain.verdict import Outcome
-from modelrelease.engine import checks, first_contact, intents, raising, records, train, upkeep
+from modelrelease.engine import checks, first_contact, intents, live, raising, records, train, upkeep
 from modelrelease.engine.actions import (
     Action,
     Hold,
@@ -23,7 +23,6 @@ from modelrelease.engine.actions import (
 from modelrelease.engine.case import Case
 from modelrelease.governance import approvals
 from modelrelease.governance.approvals import Demand, Subject
-from tests.engine import process
 from tests.engine.planting import (
     Patch,
     enters,
@@ -162,17 +161,17 @@ def another_process_carries_the_intent_out(patch: Patch) -> None:
 @mutant("S5")
 def a_raise_that_was_called_void_is_carried_out(patch: Patch) -> None:
     """In the engine and in the executor: what is read live seldom shows a record that the status does not know of."""
-    real, live = intents._may_still_happen, process._needs_live
+    real, read = intents._may_still_happen, live.lets_rise_or_go
 
     def may(case: Case, intent: Any, target: Target) -> bool:
         return real(replace(case, observed=replace(case.observed, head=case.progress.head)), intent, target)
 
     def needs(action: Action, lowers: bool) -> bool:
         void = isinstance(action, WriteRecord) and action.record.kind is RecordKind.INTENT_VOID
-        return not void and live(action, lowers)
+        return not void and read(action, lowers)
 
     patch.setattr(intents, "_may_still_happen", may)
-    patch.setattr(process, "_needs_live", needs)
+    patch.setattr(live, "lets_rise_or_go", needs)
 
 
 @mutant("S5")

@@ -6,6 +6,7 @@ from functools import partial
 
 from modelrelease.domain.record import Record, RecordKind, record_name
 from modelrelease.domain.traffic import Target
+from modelrelease.engine import live
 from modelrelease.engine.actions import Action, Intention, RemoveFinalizer, WriteRecord
 from tests.engine import process
 from tests.engine.builders import NAME
@@ -94,29 +95,29 @@ def the_whole_route_is_written_as_it_was_read(patch: Patch) -> None:
 @mutant("S13")
 def a_raise_is_decided_on_the_cache(patch: Patch) -> None:
     """The resourceVersion of the route guards the route; it says nothing of an edited spec."""
-    patch.setattr(process, "_needs_live", lambda action, lowers: False)
+    patch.setattr(live, "lets_rise_or_go", lambda action, lowers: False)
 
 
 @mutant("S12")
 def the_object_goes_by_the_cache(patch: Patch) -> None:
     """An old picture of the routes does not show the share that a candidate has by now."""
-    real = process._needs_live
+    real = live.lets_rise_or_go
 
     def needs(action: Action, lowers: bool) -> bool:
         return not isinstance(action, RemoveFinalizer) and real(action, lowers)
 
-    patch.setattr(process, "_needs_live", needs)
+    patch.setattr(live, "lets_rise_or_go", needs)
 
 
 @mutant("S6")
 def a_raise_is_called_void_by_the_cache(patch: Patch) -> None:
     """It may have been carried out: its answer was lost, and the watch does not show it."""
-    real = process._needs_live
+    real = live.lets_rise_or_go
 
     def needs(action: Action, lowers: bool) -> bool:
         return not _says_void(action) and real(action, lowers)
 
-    patch.setattr(process, "_needs_live", needs)
+    patch.setattr(live, "lets_rise_or_go", needs)
 
 
 def _says_void(action: Action) -> bool:

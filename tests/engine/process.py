@@ -11,12 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from modelrelease.domain.exposure import Exposure
-from modelrelease.domain.record import Head, RecordKind
+from modelrelease.domain.record import Head
 from modelrelease.domain.release import IN_TRAFFIC, Observed, Release, State
 from modelrelease.domain.traffic import RouteView, Target
 from modelrelease.domain.unit import unit_ref
 from modelrelease.domain.verdict import Outcome, Verdict
-from modelrelease.engine import planner
+from modelrelease.engine import live, planner
 from modelrelease.engine.actions import (
     Action,
     AddFinalizer,
@@ -99,8 +99,7 @@ class Process:
         gathered = self._gather(live=False)
         step = self._decide(gathered)
         self._note_bad(gathered, step)
-        lowers = any(isinstance(action, SetRoutes) and action.intention is Intention.LOWER for action in step.actions)
-        if any(_needs_live(action, lowers) for action in step.actions):
+        if live.needs_live(step):
             gathered = self._gather(live=True)
             step = self._decide(gathered)
         if step.actions:
@@ -309,22 +308,6 @@ class Process:
             do()
         self.cache.answered(what)
         return result
-
-
-def _needs_live(action: Action, lowers: bool) -> bool:
-    """What may raise a share, end a rollout or let go of the object is decided on what is read now, not on a cache.
-
-    So is calling a raise void, unless that takes something back.
-    """
-    match action:
-        case SetRoutes(intention=intention):
-            return intention is not Intention.LOWER
-        case WriteRecord(record) if record.kind is RecordKind.INTENT_VOID:
-            return not lowers
-        case WriteRecord(record):
-            return record.kind in (RecordKind.COMPLETED, RecordKind.WATCH_COMPLETED)
-        case _:
-            return isinstance(action, RemoveFinalizer)
 
 
 def _bad(verdicts: tuple[Verdict, ...]) -> bool:

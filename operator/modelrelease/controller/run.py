@@ -29,9 +29,9 @@ from modelrelease.controller.status import StatusWriter
 from modelrelease.controller.store import Store, key_of, version_of
 from modelrelease.controller.telemetry import Telemetry
 from modelrelease.controller.watching import WATCHED, Watching
-from modelrelease.domain.record import RecordKind
 from modelrelease.domain.release import State
-from modelrelease.engine.actions import Action, Hold, Intention, RemoveFinalizer, SetRoutes, Step, WriteRecord
+from modelrelease.engine.actions import Hold, Step
+from modelrelease.engine.live import needs_live
 from modelrelease.engine.planner import plan
 
 log = structlog.get_logger()
@@ -272,7 +272,7 @@ class Operator:
         step = Step(gathered.progress)
         for _ in range(MAX_STEPS):
             step = plan(gathered.release, gathered.progress, gathered.observed, datetime.now(UTC))
-            if _needs_live(step):
+            if needs_live(step):
                 gathered = await self.gatherer.gather(key, live=True)
                 if gathered is None:
                     self._forget(key)
@@ -384,27 +384,6 @@ class Operator:
 
 def _name_of(resource: Resource, obj: Any) -> str:
     return f"{resource.plural} {key_of(obj)}"
-
-
-def _needs_live(step: Step) -> bool:
-    """Whether a step may raise a share, change a layout, end a rollout or let go: that is decided on what is live.
-
-    So is calling a raise void without taking anything back: it may have been carried out, unseen.
-    """
-    lowers = any(isinstance(action, SetRoutes) and action.intention is Intention.LOWER for action in step.actions)
-    return any(_lets_rise_or_go(action, lowers) for action in step.actions)
-
-
-def _lets_rise_or_go(action: Action, lowers: bool) -> bool:
-    match action:
-        case SetRoutes(intention=intention):
-            return intention is not Intention.LOWER
-        case WriteRecord(record) if record.kind is RecordKind.INTENT_VOID:
-            return not lowers
-        case WriteRecord(record):
-            return record.kind in (RecordKind.COMPLETED, RecordKind.WATCH_COMPLETED)
-        case _:
-            return isinstance(action, RemoveFinalizer)
 
 
 async def _first(*parts: Any) -> bool:
