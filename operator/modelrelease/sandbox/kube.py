@@ -113,8 +113,16 @@ class KubeClient:
             time.sleep(POLL_S)
 
     def _apply_one(self, doc: Json) -> Json:
+        """An established CRD is served a moment later still; until then the API server says 429 or 503."""
         path = f"{self.path_of(doc)}?fieldManager={FIELD_MANAGER}&force=true"
-        return self.request("PATCH", path, doc, content_type=APPLY_PATCH)
+        deadline = time.monotonic() + DISCOVERY_TIMEOUT_S
+        while True:
+            try:
+                return self.request("PATCH", path, doc, content_type=APPLY_PATCH)
+            except ApiError as error:
+                if error.status not in (429, 503) or time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_S)
 
     def _wait_established(self, name: str) -> None:
         path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
