@@ -37,6 +37,7 @@ CASES = {
     "in bursts": past(2, ticks=1440, mean=3, size=4, spread=1),
     "over minutes": past(3, ticks=1440, mean=3, size=4, spread=8),
     "much traffic": past(4, ticks=1440, mean=60, size=3, spread=6),
+    "wandering": past(9, ticks=1440, mean=50, size=40, spread=16),
     "little": past(5, ticks=1440, mean=0.2, size=2, spread=4),
     "short": past(6, ticks=70, mean=3, size=1, spread=1),
     "too short": past(7, ticks=40, mean=3, size=1, spread=1),

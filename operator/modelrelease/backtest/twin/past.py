@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from modelrelease.backtest.twin.windows import Bools, Floats
+from modelrelease.domain.habit import WANDERS
 from modelrelease.gates import windows as chooser
 
 
@@ -38,7 +39,8 @@ def _found(
     sums = np.cumsum(covariances[:, 1:], axis=1)
     behind = np.where(lasting > 0, sums[np.arange(len(n)), np.maximum(lasting - 1, 0)], 0.0)
     phi = np.where(some, np.maximum(1.0, covariances[:, 0] + 2 * behind), 1.0)
-    length = _length(lasting, bad / live if counts else np.zeros(len(n)), tick_s, longest_s)
+    most_bad = np.where(phi >= WANDERS, chooser.MOST_WANDERING, chooser.MOST_IN_WINDOW)
+    length = _length(lasting, bad / live if counts else np.zeros(len(n)), tick_s, longest_s, most_bad)
     # A tick is never quite as long as the median one: windows must not wait for one more because of that.
     seconds = np.where(length > 1, np.floor((length - 0.25) * tick_s), 0.0)
     return np.where(lasting > 0, seconds, 0.0), phi
@@ -56,13 +58,13 @@ def _lasting(correlations: Floats, live: Floats) -> Floats:
     return np.where(over.any(axis=1), over.argmax(axis=1), smooth.shape[1])
 
 
-def _length(lasting: Floats, bad_per_tick: Floats, tick_s: float, longest_s: int) -> Floats:
+def _length(lasting: Floats, bad_per_tick: Floats, tick_s: float, longest_s: int, most_bad: Floats) -> Floats:
     """Window lengths in ticks."""
     some = bad_per_tick > 0
     each = np.where(some, bad_per_tick, 1.0)
     length = np.ceil((lasting + 1) * chooser.STRETCH)
     length = np.where(some, np.maximum(length, chooser.FEWEST_IN_WINDOW / each), length)
-    most = np.maximum(chooser.SHORTEST_S / tick_s, chooser.MOST_IN_WINDOW / each)
+    most = np.maximum(chooser.SHORTEST_S / tick_s, most_bad / each)
     most = np.where(some, np.minimum(longest_s / tick_s, most), longest_s / tick_s)
     return np.maximum(1.0, np.floor(np.minimum(length, most) + 1e-9))
 
