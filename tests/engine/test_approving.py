@@ -313,4 +313,6 @@ def test_what_was_raised_on_an_accepted_risk_goes_no_further_after_its_end():
     assert reasons(in_pilot(over, observed=OPEN, **in_broad)) == ["RiskAcceptanceEnded"]
     assert raises(in_pilot(over, **in_broad))
     again = accept(2, stage="full")
-    assert raises(in_pilot(over, again, observed=OPEN, **in_broad))
+    step = in_pilot(over, again, observed=OPEN, **in_broad)
+    assert raises(step)
+    assert [named["uid"] for named in records(step)[0].body["decisions"]] == [again.uid]

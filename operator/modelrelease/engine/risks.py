@@ -35,11 +35,15 @@ def ended(case: Case, verdict: Verdict) -> Decision | None:
 
 
 def used_risks(case: Case, verdicts: tuple[Verdict, ...]) -> tuple[Decision, ...]:
-    """The acceptances that a raise to the next stage stands on, so that its record names them."""
+    """The acceptances that a raise to the next stage stands on, so that its record names them.
+
+    Where that stage asks for no proof, those that were said again for it after an earlier stage's had ended.
+    """
     upcoming = case.next_stage
-    if upcoming is None or upcoming.require is not Require.PROVEN or case.stage is None:
+    if upcoming is None or case.stage is None:
         return ()
-    found = (accepted(case, verdict, upcoming.name) for verdict in verdicts)
+    proof = upcoming.require is Require.PROVEN
+    found = (accepted(case, verdict, upcoming.name) for verdict in verdicts if proof or ended(case, verdict))
     return tuple(dict.fromkeys(said for said in found if said is not None))
 
 
