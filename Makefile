@@ -22,7 +22,7 @@ demo: binaries ## three releases on live traffic: a good one, a worse one, a fai
 	@$(RUN) python -m modelrelease.demo
 
 test: binaries ## all tests, on the real local cluster
-	@$(RUN) pytest
+	@$(RUN) pytest -n 2 --dist loadgroup
 
 test-fast: setup ## the tests that need no cluster
 	@$(RUN) pytest -m "not cluster"

@@ -1,4 +1,7 @@
-"""Fixtures for tests against the real local cluster; whatever uses them gets the marker `cluster` by itself."""
+"""Fixtures for tests against the real local cluster; whatever uses them gets the marker `cluster` by itself.
+
+With `-n 2 --dist loadgroup` (`make test`) one process runs all tests of the cluster, in order, and another the rest.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if CLUSTER_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.cluster)
+        if item.get_closest_marker("cluster"):
+            item.add_marker(pytest.mark.xdist_group("cluster"))
         if sys.platform != "linux" and item.get_closest_marker("cluster"):
             item.add_marker(pytest.mark.skip(reason="the sandbox needs Linux"))
 
@@ -34,7 +39,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build what is missing here, where no test's timeout applies and people can see it."""
     wanted = any(item.get_closest_marker("cluster") for item in session.items)
-    if not wanted or sys.platform != "linux" or session.config.option.collectonly:
+    beside_others = hasattr(session.config, "workerinput")
+    if not wanted or beside_others or sys.platform != "linux" or session.config.option.collectonly:
         return
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
