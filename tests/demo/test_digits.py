@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import cache
 
 from modelrelease.demo import digits
+from modelrelease.demo.instruction import Instruction
 
 
 @cache
 def wrong_percent(version: str) -> float:
     images = digits.held_out_images()
-    answers = digits.train(version).predict([digits.scaled(image.pixels) for image in images])
+    answers = digits.train(version).predict([Instruction().seen(image.pixels) for image in images])
     wrong = sum(str(answer) != image.label for answer, image in zip(answers, images, strict=True))
     return 100 * wrong / len(images)
 

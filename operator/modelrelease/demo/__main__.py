@@ -1,4 +1,4 @@
-"""`python -m modelrelease.demo`: three releases of a real model on live traffic, and what becomes of each.
+"""`python -m modelrelease.demo`: four releases of a real model on live traffic, and what becomes of each.
 
 Ends with 0 when each release ended as it should, 1 when one did not, 130 after Ctrl-C.
 """
@@ -37,7 +37,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the cluster afterwards, until Ctrl-C.")] = False,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where summary.json goes.")] = Path("build/demo"),
 ) -> None:
-    """Release three versions of a real model on live traffic: a good one, a worse one, one that starts to fail.
+    """Release four units of a real model on live traffic: a good one, a worse prompt, a worse model, one that fails.
 
     Starts a real cluster on this machine (Linux, loopback only, no containers), installs modelrelease in it and sends
     requests through its gateway. Takes about two minutes once the programs are cached, and ends everything it started.

@@ -26,18 +26,18 @@ LOOK_BACK_S = 300
 
 
 def evidence_to_revert_s(
-    prometheus_url: str, service: str, *, version: str, samples: Sequence[Sample], reverted: Json
+    prometheus_url: str, failures: str, *, version: str, samples: Sequence[Sample], reverted: Json
 ) -> float | None:
     """Seconds from the evidence to the candidate's last answer on the wire; None when either is unknown.
 
-    `service` is the candidate's full name as the gateway writes it, `reverted` the body of the record of the revert.
+    `failures` picks the series in which Prometheus counts the candidate's, `reverted` is the body of the record of the
+    revert.
     """
     last = last_answer_s(samples, version)
     first_failure = min((each.sent_at_s for each in samples if failed(each) and each.server == version), default=None)
     if not reverted or last is None:
         return None
     if first_failure is not None:
-        failures = f'traefik_service_requests_total{{service=~".+-svc-{service}-[0-9]+@.+",code=~"5.."}}'
         seen = min((at for at in _scrapes(prometheus_url, failures) if at >= first_failure), default=None)
     else:
         seen = newest_sample_s(reverted)

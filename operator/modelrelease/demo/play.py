@@ -41,10 +41,10 @@ class Player:
         """Release the chapter's version and return how it ended."""
         self._note(f"{chapter.version} is applied: {chapter.title}")
         since_s, self._stage, self._gates = time.time(), -1, ()
-        self._scene.release(chapter.version, stages=story.STAGES, gates=story.GATES)
+        self._scene.release(chapter.version, **story.spec_of(chapter))
         status = self._watch(chapter, since_s)
         if chapter.fails_in:
-            self._scene.models[chapter.version].set_behaviour(failure_fraction=0.0)
+            self._scene.models[chapter.served_by].set_behaviour(failure_fraction=0.0)
         return self._result(chapter, outcome_of(status, chapter.version), status, self._samples(since_s))
 
     def _watch(self, chapter: Chapter, since_s: float) -> Json:
@@ -59,7 +59,7 @@ class Player:
                 ended_s = now
             if not failing and _breaks_now(chapter, status, now):
                 failing = True
-                self._scene.models[chapter.version].set_behaviour(failure_fraction=story.FAILURE_FRACTION)
+                self._scene.models[chapter.served_by].set_behaviour(failure_fraction=story.FAILURE_FRACTION)
                 self._note(f"{chapter.version} breaks: half of its answers are 500s from now on", bad=True)
             if not self._setting.operator.running:
                 raise SandboxError(
@@ -125,7 +125,7 @@ class Player:
         if outcome is Outcome.REVERTED:
             lag = evidence_to_revert_s(
                 self._scene.sandbox.prometheus_url,
-                f"{self._scene.namespace}-{self._scene.name}-{version}",
+                self._failures(chapter, status),
                 version=version,
                 samples=samples,
                 reverted=reverted,
@@ -145,6 +145,13 @@ class Player:
             wrong_percent=wire.quality(samples, self._setting.labels, version).wrong_percent,
             stable_wrong_percent=wire.quality(samples, self._setting.labels, besides=version).wrong_percent,
         )
+
+    def _failures(self, chapter: Chapter, status: Json) -> str:
+        """What counts a candidate's failed answers: the gateway, or its server where both arms share a Service."""
+        if chapter.is_prompt_alone:
+            return f'model_requests_total{{release="{status["candidate"]["revision"]}",code=~"5.."}}'
+        service = f"{self._scene.namespace}-{self._scene.name}-{chapter.served_by}"
+        return f'traefik_service_requests_total{{service=~".+-svc-{service}-[0-9]+@.+",code=~"5.."}}'
 
 
 def outcome_of(status: Json, version: str) -> Outcome | None:

@@ -3,7 +3,7 @@
 In the order in which a user would do it: install the product, run the operator, apply the team's own objects.
 The model servers start meanwhile, all of them: training one later would disturb the traffic that is measured.
 
-Rejected: a manifest per object beside this package. Whoever wants to see them uses `--keep` and kubectl.
+Rejected: starting a server with its release. Nobody could say then whether the start or the release was slow.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from modelrelease.demo import story
+from modelrelease.demo import story, team
 from modelrelease.demo.digits import RECIPES, held_out_images
 from modelrelease.demo.feedback import Messenger
 from modelrelease.sandbox import Sandbox, binaries
-from modelrelease.sandbox.errors import ApiError, SandboxError
+from modelrelease.sandbox.errors import SandboxError
 from modelrelease.sandbox.load import LoadThread, Plan
 from modelrelease.sandbox.models import CONTROL_PORT, RunningModel
 from modelrelease.sandbox.process import Part
@@ -35,7 +35,6 @@ from modelrelease.sandbox.services import ServiceHandle
 
 LONGEST_S = 600.0
 BODIES = 9973
-ADMISSION_TIMEOUT_S = 20.0
 SERVED_TIMEOUT_S = 20.0
 ADOPTION_TIMEOUT_S = 30.0
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -71,13 +70,13 @@ def set_up(progress: Progress) -> Iterator[Setting]:
                 each.result()
         images, labels = requests.result()
         plan = replace(scene.load(story.RATE_PER_S, LONGEST_S, low=story.LOW_FRACTION), bodies=images)
-        with progress.step(f"route: all traffic to {story.BASELINE}"):
-            _apply_objects(scene)
+        with progress.step(f"route: all traffic to {story.BASELINE.version}"):
+            team.apply_objects(scene)
             _wait_served(plan)
         load = LoadThread(plan)
         with load, Messenger(lambda: load.samples, labels, f"{feedback.url}/feedback"):
-            with progress.step(f"traffic: {story.RATE_PER_S:.0f} requests/s; {story.BASELINE} is adopted"):
-                scene.release(story.BASELINE, stages=story.STAGES, gates=story.GATES)
+            with progress.step(f"traffic: {story.RATE_PER_S:.0f} requests/s; {story.BASELINE.version} is adopted"):
+                scene.release(story.BASELINE.version, **story.spec_of(story.BASELINE))
                 scene.wait_state("Settled", timeout_s=ADOPTION_TIMEOUT_S)
             yield Setting(scene, load, labels, operator)
 
@@ -106,9 +105,10 @@ def _parts(scene: Scene) -> tuple[list[Part], ServiceHandle]:
     feedback = sandbox.service(scene.namespace, "feedback")
     sandbox.add_scrape_target("feedback", feedback.address)
     parts = [_part(scene, feedback, "modelrelease.demo.feedback", f"{feedback.url}/metrics")]
+    bundles = ("--bundles-kubeconfig", str(team.bundle_reader(scene)), "--bundles-namespace", scene.namespace)
     for version in RECIPES:
         service = sandbox.service(scene.namespace, f"{scene.name}-{version}", ready=2)
-        extra = ("--version", version, "--control-port", str(CONTROL_PORT))
+        extra = ("--version", version, "--control-port", str(CONTROL_PORT), *bundles)
         ready = f"http://{service.cluster_ip}:{CONTROL_PORT}/behaviour"
         parts.append(_part(scene, service, "modelrelease.demo.server", ready, *extra))
         scene.services[version], scene.models[version] = service, RunningModel(service, parts[-1])
@@ -126,24 +126,6 @@ def _part(scene: Scene, service: ServiceHandle, module: str, ready_url: str, *ex
         ready=lambda: _status(ready_url) == 200,
         env={**os.environ, **ONE_THREAD, "PYTHONPATH": path},
     )
-
-
-def _apply_objects(scene: Scene) -> None:
-    """What the team has: where Prometheus is, how wrong answers are counted, a route to v1.
-
-    An admission policy takes some seconds to see the objects that it depends on, and refuses meanwhile.
-    """
-    deadline = time.monotonic() + ADMISSION_TIMEOUT_S
-    scene.source()
-    scene.answers_template()
-    while True:
-        try:
-            scene.route(story.BASELINE)
-            return
-        except ApiError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)
 
 
 def _wait_served(plan: Plan) -> None:

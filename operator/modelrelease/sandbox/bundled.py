@@ -1,52 +1,80 @@
-"""A stand-in model server that answers with the prompt of the release that the request header names.
+"""Model servers that answer with the bundle of the release that the request header names (docs/bundles.md).
 
-It reads the release's bundle from the API server, once per release, because bundles never change. A stand-in knows no
-language: `behaviour.json` in the prompt says how well it does with it. Without a bundle it fails, as an application
-without its prompt would.
+Each bundle is read from the API server once, because bundles never change. A release whose bundle is not there, or
+cannot be followed, gets an error: an answer without its prompt must not look like a good one.
+
+Rejected: mounting the bundles. A new release would need a new pod, and one process could not answer for two of them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from modelrelease.controller.kube import CONFIG_MAPS, Kube
+from modelrelease.controller.kube import CONFIG_MAPS, ApiError, Kube
 from modelrelease.sandbox.modelserver import NO_RELEASE, RELEASE_HEADER, Behaviour, ModelServer
 
 PROMPT_KEY, BEHAVIOUR_KEY = "prompt.system.txt", "prompt.behaviour.json"
 
 
-class BundledServer(ModelServer):
-    """One model for all releases in a namespace."""
+class BundleReader(ModelServer):
+    """Reads the bundles of the releases in one namespace; what is in them is for `take` to understand."""
 
-    def __init__(self, name: str, *, kubeconfig: Path, namespace: str, **how: Any) -> None:
+    def __init__(self, name: str, *, kubeconfig: Path | None, namespace: str, **how: Any) -> None:
+        """`kubeconfig` None: the pod's own service account. `how`: as for ModelServer."""
         super().__init__(name, **how)
         self._kubeconfig, self._namespace = kubeconfig, namespace
         self._kube: Kube | None = None
-        self.prompts: dict[str, str] = {}
+        self._taken: set[str] = set()
+        self._reading = asyncio.Lock()
+
+    def take(self, release: str, data: Mapping[str, str]) -> None:
+        """Remember what a release's bundle says; ValueError when it cannot be followed."""
+        raise NotImplementedError
 
     async def predict(self, request: web.BaseRequest) -> web.Response:
-        """One answer with the prompt of the request's release."""
+        """One answer with the bundle of the request's release; without the header as before there were releases."""
         release = request.headers.get(RELEASE_HEADER, "") or NO_RELEASE
-        if release != NO_RELEASE and release not in self.prompts and not await self._learn(release):
+        try:
+            if release != NO_RELEASE and release not in self._taken:
+                await self._learn(release)
+        except (ApiError, ValueError) as error:
             self._requests.labels(release, "500").inc()
-            return web.json_response({"server": self.name, "release": release, "answer": "no bundle"}, status=500)
+            said = {"server": self.name, "release": release, "answer": "no bundle", "error": str(error)}
+            return web.json_response(said, status=500)
         return await super().predict(request)
+
+    async def _learn(self, release: str) -> None:
+        """Read and take the bundle, for all requests that wait for it at once."""
+        async with self._reading:
+            if release in self._taken:
+                return
+            if self._kube is None:
+                self._kube = await Kube(self._kubeconfig).__aenter__()
+            found = await self._kube.get(CONFIG_MAPS, self._namespace, f"{release}-bundle")
+            self.take(release, found.get("data") or {})
+            self._taken.add(release)
+
+
+class BundledServer(BundleReader):
+    """One stand-in model for all releases in a namespace, which answers with the prompt of each.
+
+    A stand-in knows no language: `behaviour.json` in the prompt says how well it does with it.
+    """
+
+    def __init__(self, name: str, *, kubeconfig: Path | None, namespace: str, **how: Any) -> None:
+        super().__init__(name, kubeconfig=kubeconfig, namespace=namespace, **how)
+        self.prompts: dict[str, str] = {}
+
+    def take(self, release: str, data: Mapping[str, str]) -> None:
+        self.by_release[release] = self.default.changed(json.loads(data.get(BEHAVIOUR_KEY, "{}")))
+        self.prompts[release] = data.get(PROMPT_KEY, "")
 
     def answer(self, release: str, behaviour: Behaviour, body: bytes) -> dict[str, Any]:
         """As always, and what the prompt says."""
         return {**super().answer(release, behaviour, body), "answer": self.prompts.get(release, "")}
-
-    async def _learn(self, release: str) -> bool:
-        if self._kube is None:
-            self._kube = await Kube(self._kubeconfig).__aenter__()
-        found = await self._kube.find(CONFIG_MAPS, self._namespace, f"{release}-bundle")
-        if found is None:
-            return False
-        data = found.get("data") or {}
-        self.by_release[release] = self.default.changed(json.loads(data.get(BEHAVIOUR_KEY, "{}")))
-        self.prompts[release] = data.get(PROMPT_KEY, "")
-        return True

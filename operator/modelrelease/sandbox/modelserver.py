@@ -90,7 +90,7 @@ class ModelServer:
         body = await request.read() if request.can_read_body else b""
         if behaviour.extra_latency_ms:
             await asyncio.sleep(behaviour.extra_latency_ms / 1000)
-        answer: dict[str, Any] = {"server": self.name, "release": release}
+        answer: dict[str, Any] = {"server": self.called(release), "release": release}
         status = 200
         if self._random.random() < behaviour.failure_fraction:
             status = behaviour.failure_status
@@ -99,6 +99,10 @@ class ModelServer:
         self._requests.labels(release, str(status)).inc()
         self._seconds.labels(release).observe(time.perf_counter() - began)
         return web.json_response(answer, status=status)
+
+    def called(self, release: str) -> str:
+        """What answers to a release call the server; servers that serve several releases may tell them apart."""
+        return self.name
 
     def answer(self, release: str, behaviour: Behaviour, body: bytes) -> dict[str, Any]:
         """What a request that does not fail gets; servers with a real model look at `body` and override this."""
