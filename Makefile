@@ -18,7 +18,7 @@ setup: $(if $(findstring build/,$(UV)),build/tools/bin/uv) ## the locked environ
 binaries: setup ## etcd, kube-apiserver, Prometheus and Traefik for the local cluster (cached)
 	@$(RUN) modelrelease sandbox binaries
 
-demo: binaries ## three releases on live traffic: a good one, a worse one, a failing one
+demo: binaries ## four releases on live traffic: a good one, a worse prompt, a worse model, one that fails
 	@$(RUN) python -m modelrelease.demo
 
 test: binaries ## all tests, on the real local cluster

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-import socket
 import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -263,37 +257,3 @@ def test_a_status_is_accepted_as_the_operator_writes_it(installed: Sandbox, name
         installed.client("operator").patch(
             f"{installed.client().path_of(doc)}/status", {"status": {"record": {"sequence": -1}}}
         )
-
-
-# --- the scripts of examples/kind ---
-
-
-def script(file: str, name: str) -> str:
-    docs = documents(PROJECT / "examples" / "kind" / file)
-    return next(doc["data"][name] for doc in docs if doc["kind"] == "ConfigMap")  # type: ignore[no-any-return]
-
-
-def test_the_stand_in_model_and_the_load_work_together(tmp_path: Path) -> None:
-    for file, name in (("models.yaml", "model.py"), ("load.yaml", "load.py")):
-        (tmp_path / name).write_text(script(file, name), encoding="utf-8")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    model = {**os.environ, "NAME": "v3", "WRONG": "0.5", "FAIL": "0.2", "PORT": str(port)}
-    load = {**os.environ, "URL": url, "HOST": "chat.local", "RATE": "100"}
-    running = [
-        subprocess.Popen([sys.executable, str(tmp_path / "model.py")], env=model),
-        subprocess.Popen([sys.executable, str(tmp_path / "load.py")], env=load),
-    ]
-    try:
-        deadline, text = time.monotonic() + 20, ""
-        while 'model_answers_total{release="none",verdict="wrong"} 1' not in text:
-            assert time.monotonic() < deadline, text
-            time.sleep(0.2)
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/metrics", timeout=2) as answer:
-                text = answer.read().decode()
-        assert 'verdict="correct"' in text
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()

@@ -65,6 +65,19 @@ def test_the_good_release_goes_all_the_way_on_the_wire(summary: dict[str, dict[s
     assert good["errors_served"] == 0
 
 
+def test_a_prompt_alone_is_rolled_out_over_the_model_of_stable_and_taken_back(
+    summary: dict[str, dict[str, Any]],
+) -> None:
+    prompt = summary["v2.1"]
+    assert prompt["outcome"] == "Reverted"
+    assert "wrong-answers" in prompt["reason"]
+    assert prompt["weights_percent"][:1] == [1]
+    assert max(prompt["weights_percent"]) <= 20
+    assert prompt["errors_served"] == 0
+    assert 0 < prompt["evidence_to_revert_s"] < 10
+    assert prompt["wrong_percent"]["candidate"] > 3 * prompt["wrong_percent"]["stable"]
+
+
 def test_the_worse_release_is_taken_back_for_its_answers(summary: dict[str, dict[str, Any]]) -> None:
     worse = summary["v3"]
     assert worse["outcome"] == "Reverted"
