@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ def model() -> Any:
 
 @pytest.fixture
 def server() -> Iterator[DigitServer]:
-    yield DigitServer("v2", model(), kubeconfig=None, namespace="shop")
+    yield DigitServer("v2", model(), kubeconfig=Path("none"), namespace="shop")
 
 
 def bundle(version: str, *, model: str = "v2", text: str) -> tuple[str, dict[str, str]]:

@@ -29,7 +29,7 @@ UNIT_KEY, INSTRUCTION_KEY = "unit.json", "prompt.instruction.yaml"
 class DigitServer(BundleReader):
     """POST `{"input": [64 pixels]}` → `{"answer": "7", …}`. `model` is a fitted estimator of the version `name`."""
 
-    def __init__(self, name: str, model: Any, *, kubeconfig: Path | None, namespace: str) -> None:
+    def __init__(self, name: str, model: Any, *, kubeconfig: Path, namespace: str) -> None:
         super().__init__(name, kubeconfig=kubeconfig, namespace=namespace, seed=0)
         self._model = model
         self._instructions: dict[str, tuple[str, Instruction]] = {}

@@ -16,7 +16,8 @@ from typing import Any
 
 from aiohttp import web
 
-from modelrelease.controller.kube import CONFIG_MAPS, ApiError, Kube
+from modelrelease.sandbox.errors import ApiError
+from modelrelease.sandbox.kube import Json, KubeClient
 from modelrelease.sandbox.modelserver import NO_RELEASE, RELEASE_HEADER, Behaviour, ModelServer
 
 PROMPT_KEY, BEHAVIOUR_KEY = "prompt.system.txt", "prompt.behaviour.json"
@@ -25,11 +26,10 @@ PROMPT_KEY, BEHAVIOUR_KEY = "prompt.system.txt", "prompt.behaviour.json"
 class BundleReader(ModelServer):
     """Reads the bundles of the releases in one namespace; what is in them is for `take` to understand."""
 
-    def __init__(self, name: str, *, kubeconfig: Path | None, namespace: str, **how: Any) -> None:
-        """`kubeconfig` None: the pod's own service account. `how`: as for ModelServer."""
+    def __init__(self, name: str, *, kubeconfig: Path, namespace: str, **how: Any) -> None:
+        """`kubeconfig`: as whom to read. `how`: as for ModelServer."""
         super().__init__(name, **how)
         self._kubeconfig, self._namespace = kubeconfig, namespace
-        self._kube: Kube | None = None
         self._taken: set[str] = set()
         self._reading = asyncio.Lock()
 
@@ -54,11 +54,13 @@ class BundleReader(ModelServer):
         async with self._reading:
             if release in self._taken:
                 return
-            if self._kube is None:
-                self._kube = await Kube(self._kubeconfig).__aenter__()
-            found = await self._kube.get(CONFIG_MAPS, self._namespace, f"{release}-bundle")
+            found = await asyncio.to_thread(self._read, f"{release}-bundle")
             self.take(release, found.get("data") or {})
             self._taken.add(release)
+
+    def _read(self, name: str) -> Json:
+        client = KubeClient.of_kubeconfig(self._kubeconfig)
+        return client.get(f"/api/v1/namespaces/{self._namespace}/configmaps/{name}")
 
 
 class BundledServer(BundleReader):
@@ -67,7 +69,7 @@ class BundledServer(BundleReader):
     A stand-in knows no language: `behaviour.json` in the prompt says how well it does with it.
     """
 
-    def __init__(self, name: str, *, kubeconfig: Path | None, namespace: str, **how: Any) -> None:
+    def __init__(self, name: str, *, kubeconfig: Path, namespace: str, **how: Any) -> None:
         super().__init__(name, kubeconfig=kubeconfig, namespace=namespace, **how)
         self.prompts: dict[str, str] = {}
 

@@ -41,6 +41,13 @@ class KubeClient:
         self._context: ssl.SSLContext | None = None
         self._plurals: dict[tuple[str, str], tuple[str, bool]] = {}
 
+    @classmethod
+    def of_kubeconfig(cls, path: Path) -> KubeClient:
+        """As the only user in a kubeconfig that the sandbox wrote."""
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        cluster, user = content["clusters"][0]["cluster"], content["users"][0]["user"]
+        return cls(cluster["server"], ca_file=Path(cluster["certificate-authority"]), token=user["token"])
+
     def request(self, method: str, path: str, body: Any = None, *, content_type: str = "application/json") -> Json:
         """The decoded answer ({} for an empty one, {"text": …} for plain text)."""
         request = urllib.request.Request(
