@@ -3,11 +3,13 @@
 import pytest
 
 from modelrelease.domain.decision import Action
-from modelrelease.domain.release import BundleFault, State
+from modelrelease.domain.release import BundleFault, PastOutcome, State
+from modelrelease.domain.unit import revision_name
 from modelrelease.domain.verdict import Outcome
 from modelrelease.engine.actions import KeepBundle
+from modelrelease.engine.bundles import HeldBundle, spare_bundles
 from modelrelease.engine.conditions import conditions
-from tests.engine.builders import UNIT_A, A, B, gen_decision, gen_observed, gen_progress, gen_release, gen_verdict
+from tests.engine.builders import NOW, UNIT_A, A, B, gen_decision, gen_observed, gen_progress, gen_release, gen_verdict
 from tests.engine.steps import decide, events, lowered, raises, reasons
 
 
@@ -75,3 +77,40 @@ def test_what_was_not_read_yet_is_no_condition():
     step = decide(gen_progress(), bundles=wrong(reason="BundleUnread"))
     shown = {each.type for each in conditions(gen_release(), step, gen_observed(bundles=wrong(reason="BundleUnread")))}
     assert "BundleIntact" not in shown
+
+
+OLD = tuple(HeldBundle(f"support-old-{day}", f"uid-{day}", f"2026-01-{day:02}T00:00:00Z") for day in range(1, 9))
+
+
+def spare(*, kept=3, held=OLD, state=State.SETTLED, **more):
+    found = spare_bundles(held, gen_release(), gen_progress(state, **more), kept=kept)
+    return None if found is None else [bundle.revision for bundle in found]
+
+
+def test_the_newest_bundles_stay_and_the_oldest_go_first():
+    assert spare() == [f"support-old-{day}" for day in range(1, 6)]
+    assert spare(held=OLD[::-1]) == spare()
+    assert spare(kept=8) == []
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.SETTLED, State.STOPPED}))
+def test_nothing_goes_while_a_release_is_not_at_rest(state):
+    assert spare(state=state) is None
+
+
+def test_nothing_goes_while_traffic_is_at_the_safe_backend_or_the_spec_cannot_be_read():
+    assert spare(diverted=A) is None
+    assert spare_bundles(OLD, gen_release(unit=None), gen_progress(State.SETTLED), kept=0) is None
+
+
+@pytest.mark.parametrize("state", [State.SETTLED, State.STOPPED])
+def test_what_has_traffic_or_may_get_it_or_is_told_about_never_goes(state):
+    digest = "sha256:" + "7" * 64
+    told = (PastOutcome("v0", digest, "Completed", "said", NOW),)
+    progress = gen_progress(state, outcomes=told)
+    release = gen_release()
+    needed = {unit.revision for unit in (progress.stable, progress.candidate) if unit}
+    needed |= {revision_name(release.name, each) for each in (digest, release.unit.digest)}
+    held = [HeldBundle(revision, revision, "2020-01-01T00:00:00Z") for revision in needed]
+    found = spare_bundles([*held, *OLD], release, progress, kept=0)
+    assert found is not None and {bundle.revision for bundle in found} == {bundle.revision for bundle in OLD}

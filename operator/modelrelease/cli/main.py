@@ -79,6 +79,9 @@ def run(
         float,
         typer.Option(min=1.0, help="Seconds between two listings of everything: the most that a lost watch costs."),
     ] = 30.0,
+    bundle_history: Annotated[
+        int, typer.Option(min=1, help="Bundles of units without traffic that are kept for each release.")
+    ] = 10,
     log_format: Annotated[str, typer.Option(help="json or text.")] = "json",
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
@@ -106,6 +109,7 @@ def run(
         listen_port=int(port),
         credentials_dir=credentials_dir,
         resync_s=resync,
+        bundle_history=bundle_history,
     )
     raise typer.Exit(run_operator(settings))
 

@@ -5,9 +5,10 @@ one never keeps a revert waiting: what is not known yet counts as not there, and
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 import structlog
 
@@ -17,14 +18,15 @@ from modelrelease.api.convert_unit import Contents
 from modelrelease.api.names import BUNDLE_LABEL, RELEASE_LABEL
 from modelrelease.controller import kube
 from modelrelease.controller.kube import ApiError, Kube, Unavailable
+from modelrelease.controller.spare_bundles import SpareBundles
 from modelrelease.domain.release import IN_TRAFFIC, BundleFault, Progress, Release, State
 from modelrelease.domain.unit import Unit, UnitRef
+from modelrelease.engine.bundles import AT_REST
 
 log = structlog.get_logger()
 
 UNREAD = "BundleUnread"
 CHECKED = IN_TRAFFIC | {State.WATCHING}
-AT_REST = frozenset({State.SETTLED, State.STOPPED})
 
 
 class BundleError(Exception):
@@ -42,8 +44,9 @@ class Known:
 class Bundles:
     """Reads and writes bundles for one process; remembers what was found for `check_s` seconds."""
 
-    def __init__(self, kube_: Kube, *, check_s: float) -> None:
+    def __init__(self, kube_: Kube, *, check_s: float, kept: int) -> None:
         self._kube, self._check_s = kube_, check_s
+        self._spare = SpareBundles(kube_, kept=kept)
         self._known: dict[tuple[str, str], Known] = {}
         self._units: dict[tuple[str, str], Unit] = {}
         self._reading: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -75,7 +78,8 @@ class Bundles:
         return tuple(found)
 
     async def list_all(self) -> frozenset[str]:
-        """List the metadata of all bundles; the releases whose bundles came, went, were replaced, or are still wrong.
+        """List the metadata of all bundles; the releases whose bundles came, went, were replaced, are still wrong, or
+        are more than are needed.
 
         Raises ApiError when they cannot be listed.
         """
@@ -89,7 +93,16 @@ class Bundles:
         if before is not None:
             changed = [key for key in before.keys() | now.keys() if before.get(key) != now.get(key)]
             self._changed |= {key: (now.get(key) or before[key])[1] for key in changed}
-        return frozenset(f"{namespace}/{release}" for (namespace, _), release in self._changed.items())
+        crowded = self._spare.see(metas)
+        return crowded | {f"{namespace}/{release}" for (namespace, _), release in self._changed.items()}
+
+    def tidy(self, release: Release, progress: Progress, routes: Callable[[], Iterable[Any]]) -> None:
+        """Have a bundle deleted that may go; see `SpareBundles.tidy`."""
+        self._spare.tidy(release, progress, routes)
+
+    async def _find(self, namespace: str, revision: str) -> Any | None:
+        await self._spare.settle(namespace, revision)
+        return await self._kube.find(kube.CONFIG_MAPS, namespace, f"{revision}-bundle")
 
     def _forget_changes(self, release: Release) -> set[tuple[str, str]]:
         """What the list showed of a release's bundles; it is looked at now."""
@@ -148,7 +161,7 @@ class Bundles:
             return BundleFault(ref.digest, UNREAD, message)
         if not needs_bundle(unit):
             return None
-        found = await self._kube.find(kube.CONFIG_MAPS, release.namespace, name)
+        found = await self._find(release.namespace, ref.revision)
         problem = "it is not there" if found is None else bundle_problem(found, unit, ref)
         if problem is None:
             return None
@@ -211,7 +224,7 @@ class Bundles:
 
     async def _write(self, release: Release, ref: UnitRef, unit: Unit) -> bool:
         namespace, name = release.namespace, bundle_name(ref)
-        found = await self._kube.find(kube.CONFIG_MAPS, namespace, name)
+        found = await self._find(namespace, ref.revision)
         if found is not None:
             problem = bundle_problem(found, unit, ref)
             if problem is None:

@@ -99,13 +99,14 @@ class Gatherer:
         *,
         process: str,
         unit_check_s: float,
+        bundle_history: int,
         wake: Callable[[str], None],
     ) -> None:
         self._kube, self._store, self._evidence, self._process = kube_, store, evidence, process
         self.users = RouteUsers(store)
         self.endpoints = Endpoints(kube_)
         self.units = Units(kube_, store, check_s=unit_check_s)
-        self.bundles = Bundles(kube_, check_s=unit_check_s)
+        self.bundles = Bundles(kube_, check_s=unit_check_s, kept=bundle_history)
         self.attested = Attested(kube_, store)
         self.governing = Governing(kube_, store, self.units)
         self._decisions = Decisions(kube_, store, wake)

@@ -92,6 +92,7 @@ class Operator:
             self.evidence,
             process=settings.process_id,
             unit_check_s=settings.unit_check_s,
+            bundle_history=settings.bundle_history,
             wake=self.queue.wake,
         )
         self.status = StatusWriter(api, self.store)
@@ -294,6 +295,11 @@ class Operator:
             return
         await self.status.refresh(gathered, step)
         await self.refusals.tell(gathered, step)
+        self.gatherer.bundles.tidy(
+            gathered.release,
+            step.progress,
+            lambda: self.store.all(kube.HTTP_ROUTES, gathered.release.namespace),
+        )
         self._wake_later(key, step, gathered)
 
     async def _carry_out(self, step: Step, gathered: Gathered) -> Step:

@@ -49,6 +49,9 @@ class OperatorSettings:
     unit_check_s: float = 60.0
     """How often the content of a unit in traffic is compared with its digest."""
 
+    bundle_history: int = 10
+    """How many bundles of units that nobody serves any more are kept for each release."""
+
     instance: str = ""
     """What this process is the only one in at any time, such as its pod's UID; "" where that is not known. A holder in
     the same instance has ended, or this process would not run: its Lease is taken over without waiting."""
