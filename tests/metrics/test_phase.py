@@ -56,7 +56,7 @@ def test_one_slow_scrape_costs_the_next_ones_little() -> None:
     assert phase.next_due_s(101.08, tick_s=1, scrape_interval_s=1) == pytest.approx(101.13, abs=0.01)
     phase = phase.learned(asked_s=101.13, newest_s=101.0, scrape_interval_s=1)
     assert phase.offset_s == pytest.approx(1.2 * FIRST_OFFSET_S)
-    for second in range(102, 202):
+    for second in range(102, 302):
         phase = phase.learned(asked_s=second + phase.offset_s, newest_s=second, scrape_interval_s=1)
     assert phase.offset_s == MIN_OFFSET_S
 

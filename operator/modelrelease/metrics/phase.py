@@ -12,7 +12,7 @@ that only grows; one slow scrape would delay all evidence after it.
 from dataclasses import dataclass, replace
 
 FIRST_OFFSET_S = 0.08
-MIN_OFFSET_S = 0.04
+MIN_OFFSET_S = 0.02
 MAX_OFFSET_S = 1.0
 WIDER, NARROWER = 1.2, 0.99
 
