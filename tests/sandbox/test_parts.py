@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import sys
+import time
+from collections import UserDict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +43,28 @@ def test_a_part_starts_stops_and_starts_again(tmp_path: Path) -> None:
 def test_a_failed_start_shows_the_last_words(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="no such flag"):
         part(tmp_path, [sys.executable, "-c", "raise SystemExit('no such flag')"]).start()
+
+
+class CtrlC(UserDict[str, str]):
+    """An environment in whose reading, which is part of a start, somebody presses Ctrl-C."""
+
+    def keys(self) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+        return super().keys()
+
+
+def test_a_part_that_was_being_started_when_ctrl_c_came_can_be_ended(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    sleeper = Part("part", SLEEP, log=tmp_path / "part.log", env=CtrlC(os.environ))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            sleeper.start()
+        assert sleeper.running
+    finally:
+        signal.signal(signal.SIGINT, before)
+        sleeper.kill()
+    assert not sleeper.running
 
 
 def test_two_slots_share_neither_network_nor_ports() -> None:

@@ -19,8 +19,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from pathlib import Path
+from typing import IO
 
 from modelrelease.sandbox.errors import StartError
 
@@ -41,25 +42,30 @@ class _Spawner:
     """One daemon thread that starts processes for all others and lives until the interpreter ends."""
 
     def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[tuple[Callable[[], subprocess.Popen[bytes]], Future[subprocess.Popen[bytes]]]]
-        self._jobs = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], None], Future[None]]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._owner_pid = 0
 
-    def run(self, job: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    def run(self, job: Callable[[], None]) -> None:
+        """Have the job done, also when Ctrl-C comes meanwhile: a process that was started must be known."""
         with self._lock:
             if self._owner_pid != os.getpid():  # first use, or first use after a fork
                 self._owner_pid = os.getpid()
                 threading.Thread(target=self._loop, name="sandbox-spawner", daemon=True).start()
-        future: Future[subprocess.Popen[bytes]] = Future()
+        future: Future[None] = Future()
         self._jobs.put((job, future))
-        return future.result()
+        try:
+            future.result()
+        except BaseException:
+            wait([future], STOP_TIMEOUT_S)
+            raise
 
     def _loop(self) -> None:
         while True:
             job, future = self._jobs.get()
             try:
-                future.set_result(job())
+                job()
+                future.set_result(None)
             except BaseException as error:
                 future.set_exception(error)
 
@@ -111,18 +117,18 @@ class Part:
         """Start the program without waiting for it to be ready; nothing happens when it runs already."""
         if self.running:
             return
-        argv = [sys.executable, "-I", "-S", "-c", _TIED_EXEC, str(os.getpid()), *self.argv]
         with self.log.open("ab") as log:
-            self._process = _spawner.run(
-                lambda: subprocess.Popen(
-                    argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=None if self._env is None else dict(self._env),
-                    start_new_session=True,
-                )
-            )
+            _spawner.run(lambda: self._launch(log))
+
+    def _launch(self, log: IO[bytes]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _TIED_EXEC, str(os.getpid()), *self.argv],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=None if self._env is None else dict(self._env),
+            start_new_session=True,
+        )
 
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Return when the program answers; StartError when it ended or stays silent."""
