@@ -27,6 +27,7 @@ from modelrelease.domain.gate import (
     Value,
 )
 from modelrelease.domain.habit import Habit
+from modelrelease.domain.images import UnitImages
 from modelrelease.domain.offline import Better, ReferenceType
 from modelrelease.domain.plan import AtMaxDuration, Limits, OnDrift, OnNoSafePath, Plan, Require, Stage, StageType
 from modelrelease.domain.record import Head
@@ -134,6 +135,7 @@ progresses = st.builds(
     handled=some(names),
     no_data_since=some(st.tuples(names, times)),
     habits=some(st.tuples(names, st.builds(Habit, seconds, maybe(st.floats(1, 1000))))),
+    images=some(st.builds(UnitImages, digests, some(st.tuples(names, some(digests))), st.booleans())),
     stable_ready=maybe(st.integers(0, 1000)),
     head=st.builds(Head, st.integers(0, 10**8), digests),
     outcomes=some(st.builds(PastOutcome, texts, digests, names, texts, times)),

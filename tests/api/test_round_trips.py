@@ -47,7 +47,7 @@ def test_the_strategy_fills_every_field_of_progress() -> None:
     assert strategy_fields == {
         "state", "since", "stable", "candidate", "fallback", "plan", "stage", "stage_since", "rollout_since",
         "exposure", "intent", "watch", "stop", "stopped", "handled", "no_data_since", "stable_ready", "head",
-        "outcomes", "paused_by", "diverted", "habits", "proposed_at", "changed_by", "asking",
+        "outcomes", "paused_by", "diverted", "habits", "proposed_at", "changed_by", "asking", "images",
     }, "a new field of Progress needs a place in status.py, in the schema and in the strategy"  # fmt: skip
 
 

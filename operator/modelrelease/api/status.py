@@ -20,12 +20,14 @@ from modelrelease.api.status_schema import (
     MAX_VERDICTS,
     BackendStatus,
     ModelReleaseStatus,
+    UnitImagesStatus,
     UnitStatus,
 )
 from modelrelease.domain.approval import Asking
 from modelrelease.domain.entry import EntryVerdict
 from modelrelease.domain.exposure import Exposure
 from modelrelease.domain.habit import Habit
+from modelrelease.domain.images import UnitImages
 from modelrelease.domain.record import GENESIS, Head
 from modelrelease.domain.release import Intent, PastOutcome, Progress, State, Stop, Watch
 from modelrelease.domain.tier import Standing
@@ -65,6 +67,7 @@ def status_from_progress(progress: Progress) -> dict[str, Any]:
             {"gate": gate, "since": time_text(since)} for gate, since in progress.no_data_since[-MAX_VERDICTS:]
         ],
         habits=[_habit(gate, habit) for gate, habit in progress.habits[:MAX_VERDICTS]] or None,
+        images=[_images(held) for held in progress.images[-8:]] or None,
         stableReady=progress.stable_ready,
         record={"sequence": progress.head.sequence, "hash": progress.head.hash},
         outcomes=[_outcome(outcome) for outcome in progress.outcomes[-MAX_OUTCOMES:]],
@@ -160,6 +163,11 @@ def _habit(gate: str, habit: Habit) -> dict[str, Any]:
     return _present(gate=gate, windowSeconds=habit.window_s, phi=None if habit.phi is None else repr(habit.phi))
 
 
+def _images(held: UnitImages) -> dict[str, Any]:
+    containers = [{"name": name, "images": list(images)} for name, images in held.containers]
+    return _present(digest=held.digest, containers=containers, partial=held.partial or None)
+
+
 def _intent(intent: Intent | None) -> dict[str, Any] | None:
     if intent is None:
         return None
@@ -227,6 +235,7 @@ def _progress(status: ModelReleaseStatus) -> Progress:
             (one.gate, Habit(one.window_seconds, None if one.phi is None else float(one.phi)))
             for one in status.habits or ()
         ),
+        images=tuple(_read_images(held) for held in status.images or ()),
         stable_ready=status.stable_ready,
         head=Head(status.record.sequence, status.record.hash) if status.record else Head(0, GENESIS),
         outcomes=tuple(
@@ -251,6 +260,11 @@ def _read_unit(ref: UnitStatus | None) -> UnitRef | None:
 
 def _read_backend(backend: BackendStatus) -> Backend:
     return backend_from_dict(backend.model_dump(exclude_none=True))
+
+
+def _read_images(held: UnitImagesStatus) -> UnitImages:
+    containers = tuple((each.name, tuple(each.images)) for each in held.containers)
+    return UnitImages(held.digest, containers, bool(held.partial))
 
 
 def _read_intent(status: ModelReleaseStatus) -> Intent | None:

@@ -11,6 +11,7 @@ from pydantic import Field
 from modelrelease.api.base import PRESERVE_UNKNOWN, StatusModel, Time, Uid, atomic, map_by
 from modelrelease.domain.entry import EntryOutcome
 from modelrelease.domain.evidence import Cause
+from modelrelease.domain.images import MAX_CONTAINERS, MAX_IMAGES
 from modelrelease.domain.release import State
 from modelrelease.domain.tier import Tier
 from modelrelease.domain.verdict import Outcome
@@ -34,7 +35,7 @@ class Condition(StatusModel):
     type: Annotated[str, Field(min_length=1, max_length=316)] = Field(
         description="Ready, Reconciling, Stalled, RouteAccepted, EvidenceFresh, RevertCapacity, Drifted, "
         "AwaitingApproval, DecisionRefused, RiskAccepted, EntryEvidence, ReleaseWindowOpen, BundleIntact, "
-        "WatchComplete, SpecSuperseded, PolicySatisfied or PolicyPending."
+        "UnitIntact, WatchComplete, SpecSuperseded, PolicySatisfied or PolicyPending."
     )
     status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
     reason: Annotated[str, Field(max_length=256)] = Field(description="Why, in one CamelCase word.")
@@ -138,6 +139,25 @@ class HabitStatus(StatusModel):
     phi: Annotated[str, Field(max_length=32)] | None = Field(
         None, description="Their variance over their mean in that time: 1 when they are independent."
     )
+
+
+class ContainerImages(StatusModel):
+    """The images of one container."""
+
+    name: Word = Field(description="Name of the container.")
+    images: Annotated[list[DigestText], Field(max_length=MAX_IMAGES, json_schema_extra=atomic())] = Field(
+        description="Digests of its images, as the nodes report them."
+    )
+
+
+class UnitImagesStatus(StatusModel):
+    """The images that a unit is held to."""
+
+    digest: DigestText = Field(description="Digest of the unit.")
+    containers: Annotated[list[ContainerImages], Field(max_length=MAX_CONTAINERS, json_schema_extra=atomic())] = Field(
+        description="Its containers, as they were when its pods were first seen in a rollout."
+    )
+    partial: bool | None = Field(None, description="True: not all ready pods could be told then.")
 
 
 class RecordHeadStatus(StatusModel):
@@ -309,6 +329,9 @@ class ModelReleaseStatus(StatusModel):
     )
     habits: Annotated[list[HabitStatus], Field(max_length=MAX_VERDICTS, json_schema_extra=atomic())] | None = Field(
         None, description="How stable's bad events came before the first stage; frozen for the rollout."
+    )
+    images: Annotated[list[UnitImagesStatus], Field(max_length=8, json_schema_extra=atomic())] | None = Field(
+        None, description="The images that candidate, stable and fallback are held to; another one is a violated unit."
     )
     stable_ready: int | None = Field(None, description="Ready endpoints of stable when the rollout began.")
     record: RecordHeadStatus | None = Field(None, description="The newest ReleaseRecord.")

@@ -5,8 +5,10 @@ Services have EndpointSlices; other kinds of backend are None.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from time import monotonic
+from typing import Any
 
 from modelrelease.controller import kube
 from modelrelease.controller.kube import ApiError, Kube
@@ -16,6 +18,18 @@ SERVICE_LABEL = "kubernetes.io/service-name"
 FIRST_WAIT_S = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What is behind a Service's ready endpoints: pods by name, each once, and how many are something else.
+
+    `at` is when that was read; it is no part of what is compared.
+    """
+
+    pods: tuple[str, ...] = ()
+    others: int = 0
+    at: float = field(default=0.0, compare=False)
+
+
 class Endpoints:
     """Counts ready endpoints for one process."""
 
@@ -23,6 +37,7 @@ class Endpoints:
         self._kube, self._fresh_s = kube_, fresh_s
         self._known: dict[tuple[str, str], tuple[float, int | None]] = {}
         self._reading: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._targets: dict[tuple[str, str], Targets] = {}
 
     async def ready(self, namespace: str, backends: Collection[Backend], *, live: bool) -> Mapping[Backend, int | None]:
         """Ready endpoints by backend.
@@ -40,6 +55,10 @@ class Endpoints:
             backend: self._known.get(places[backend], (0.0, None))[1] if backend in places else None
             for backend in backends
         }
+
+    def targets(self, place: tuple[str, str]) -> Targets | None:
+        """What is behind the Service `(namespace, name)`, as it was read last; None where it never was."""
+        return self._targets.get(place)
 
     async def _refresh(self, place: tuple[str, str], *, live: bool) -> None:
         known = self._known.get(place)
@@ -62,10 +81,17 @@ class Endpoints:
         except ApiError:
             self._known.setdefault(place, (monotonic(), None))
             return
-        ready = sum(
-            1
+        ready = [
+            endpoint
             for piece in slices
             for endpoint in piece.get("endpoints") or []
             if (endpoint.get("conditions") or {}).get("ready") is not False
-        )
-        self._known[place] = (monotonic(), ready)
+        ]
+        self._known[place] = (monotonic(), len(ready))
+        self._targets[place] = _targets(ready, monotonic())
+
+
+def _targets(ready: Iterable[Mapping[str, Any]], at: float) -> Targets:
+    refs = [endpoint.get("targetRef") or {} for endpoint in ready]
+    pods = [str(ref["name"]) for ref in refs if ref.get("kind") == "Pod" and ref.get("name")]
+    return Targets(tuple(sorted(set(pods))), len(refs) - len(pods), at)

@@ -29,6 +29,7 @@ from modelrelease.controller.decisions import Decisions
 from modelrelease.controller.endpoints import Endpoints
 from modelrelease.controller.evidence import EvidenceService
 from modelrelease.controller.governing import Governing
+from modelrelease.controller.images import Images
 from modelrelease.controller.kube import ApiError, Kube, Resource
 from modelrelease.controller.store import Store
 from modelrelease.controller.units import Known, Units
@@ -107,6 +108,7 @@ class Gatherer:
         self.endpoints = Endpoints(kube_)
         self.units = Units(kube_, store, check_s=unit_check_s)
         self.bundles = Bundles(kube_, check_s=unit_check_s, kept=bundle_history)
+        self.images = Images(kube_, self.endpoints, check_s=unit_check_s)
         self.attested = Attested(kube_, store)
         self.governing = Governing(kube_, store, self.units)
         self._decisions = Decisions(kube_, store, wake)
@@ -168,6 +170,7 @@ class Gatherer:
             observed,
             violations=self.units.violations(key, progress),
             bundles=await self.bundles.faults(release, progress, live=live),
+            images=await self.images.seen(release, progress, live=live and confirm),
             decisions=await self._decisions.of(key, release, progress, confirm=live and confirm),
             stamped_since=await self._decisions.stamped_since(key, release, progress, confirm=live and confirm),
         )

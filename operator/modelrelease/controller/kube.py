@@ -80,6 +80,7 @@ GATEWAY_CLASSES = Resource("gateway.networking.k8s.io", "v1", "gatewayclasses", 
 NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
 CONFIG_MAPS = Resource("", "v1", "configmaps")
 SERVICES = Resource("", "v1", "services")
+PODS = Resource("", "v1", "pods")
 ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices")
 EVENTS = Resource("events.k8s.io", "v1", "events")
 LEASES = Resource("coordination.k8s.io", "v1", "leases")

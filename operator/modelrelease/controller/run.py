@@ -20,6 +20,7 @@ from modelrelease.controller.execute import Executor, Refused
 from modelrelease.controller.gather import Gathered, Gatherer
 from modelrelease.controller.kube import ApiError, Changed, Conflict, Kube, NotFound, Resource, Unavailable
 from modelrelease.controller.leader import Leadership
+from modelrelease.controller.notices import Notices
 from modelrelease.controller.probes import Probes
 from modelrelease.controller.queue import DueQueue
 from modelrelease.controller.refusals import Refusals
@@ -100,6 +101,7 @@ class Operator:
             api, self.store, self.status, self.telemetry, self.gatherer.bundles, settings.process_id
         )
         self.refusals = Refusals(self.executor)
+        self.notices = Notices(self.executor)
         self._api = api
 
     async def _work(self, api: Kube, leadership: Leadership, stop: asyncio.Event) -> None:
@@ -270,6 +272,7 @@ class Operator:
         if gathered is None:
             self._forget(key)
             return
+        self.notices.remember(key, gathered.obj)
         step = Step(gathered.progress)
         for _ in range(MAX_STEPS):
             step = plan(gathered.release, gathered.progress, gathered.observed, datetime.now(UTC))
@@ -295,6 +298,7 @@ class Operator:
             return
         await self.status.refresh(gathered, step)
         await self.refusals.tell(gathered, step)
+        await self.notices.tell(gathered, step)
         self.gatherer.bundles.tidy(
             gathered.release,
             step.progress,
@@ -359,6 +363,7 @@ class Operator:
         self.evidence.read_history(key, None)
         self.gatherer.forget(key)
         self.status.forget(key)
+        self.notices.forget(key)
         self.queue.forget(key)
         before = self._states.pop(key, None)
         if before is not None:

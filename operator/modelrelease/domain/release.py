@@ -10,6 +10,7 @@ from modelrelease.domain.decision import Decision
 from modelrelease.domain.evidence import SplitCount
 from modelrelease.domain.exposure import NOTHING, Exposure
 from modelrelease.domain.habit import Habit
+from modelrelease.domain.images import ImagesSeen, UnitImages
 from modelrelease.domain.offline import OfflineEvidence
 from modelrelease.domain.plan import Plan, StageLengths
 from modelrelease.domain.record import Head, Record, RecordKind
@@ -130,6 +131,7 @@ class Progress:
     """What the status remembers. Everything here can be lost and is rebuilt from route, revisions and records.
 
     `habits`: how stable's bad events came before the first stage, by gate; frozen there for the whole rollout.
+    `images`: what candidate, stable and fallback are held to, where their pods could be told.
     `proposed_at`: since when approvals of the candidate count. `changed_by`: who changed what is on its way; "" stands
     for somebody who is not known by name. `asking`: the open approval request.
     """
@@ -159,6 +161,7 @@ class Progress:
     proposed_at: datetime | None = None
     changed_by: tuple[str, ...] = ()
     asking: Asking | None = None
+    images: tuple[UnitImages, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +170,13 @@ class Observed:
 
     `ready` counts ready endpoints by backend; None or absent means that the cluster cannot tell. `samples` counts the
     candidate's requests since the stage began, None when no counter could be read. `violations` says which part of
-    the candidate no longer is what its digest says, `bundles` whose bundle is not what it should be. `conflict` names
-    the release that holds the route. `newest` is the record that `head` speaks of, where it was read: a status that
-    does not know of it missed its own deed. `workings` is what the verdicts can be recomputed from, packed for a
-    record; it is there when the rest was read live. `lengths` says whether the stages are long enough for the traffic,
-    None before there was enough of it to say. `habits` is what stable's history says before the first stage, by gate
-    where it says something; None while it is being read. `offline` is the readable offline evidence for this release,
-    of whatever unit.
+    the candidate no longer is what its digest says, `bundles` whose bundle is not what it should be, `images` what
+    runs behind the backends of candidate and stable. `conflict` names the release that holds the route. `newest` is
+    the record that `head` speaks of, where it was read: a status that does not know of it missed its own deed.
+    `workings` is what the verdicts can be recomputed from, packed for a record; it is there when the rest was read
+    live. `lengths` says whether the stages are long enough for the traffic, None before there was enough of it to say.
+    `habits` is what stable's history says before the first stage, by gate where it says something; None while it is
+    being read. `offline` is the readable offline evidence for this release, of whatever unit.
     `stamped_since`: since when admission is known to stamp who changes a release, None where it does not or that is not
     known.
 
@@ -193,6 +196,7 @@ class Observed:
     conflict: str | None = None
     violations: tuple[Fault, ...] = ()
     bundles: tuple[BundleFault, ...] = ()
+    images: tuple[ImagesSeen, ...] = ()
     head: Head = field(default_factory=Head)
     newest: Record | None = None
     workings: str = ""

@@ -18,6 +18,7 @@ from modelrelease.engine.actions import Hold
 from modelrelease.engine.approving import approved
 from modelrelease.engine.case import Case, later
 from modelrelease.engine.entry import entry_is_met
+from modelrelease.engine.images import images_are_intact
 from modelrelease.engine.risks import accepted, ended
 from modelrelease.engine.split import misfit
 from modelrelease.engine.train import within_train
@@ -235,6 +236,7 @@ BEFORE_FIRST: tuple[Check, ...] = (
     route_is_ours,
     not_paused,
     unit_is_intact,
+    images_are_intact,
     bundle_is_there,
     entry_is_met,
     something_is_measured,
@@ -253,6 +255,7 @@ BETWEEN: tuple[Check, ...] = (
     route_is_ours,
     not_paused,
     unit_is_intact,
+    images_are_intact,
     bundle_is_there,
     entry_is_met,
     something_is_measured,
@@ -276,6 +279,7 @@ TO_COMPLETE: tuple[Check, ...] = (
     route_is_ours,
     not_paused,
     unit_is_intact,
+    images_are_intact,
     bundle_is_there,
     something_is_measured,
     route_is_accepted,
@@ -292,6 +296,7 @@ STILL: tuple[Check, ...] = (
     route_is_ours,
     not_paused,
     unit_is_intact,
+    images_are_intact,
     bundle_is_there,
     entry_is_met,
     candidate_is_ready,

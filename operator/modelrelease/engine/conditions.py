@@ -16,6 +16,7 @@ from modelrelease.domain.traffic import Acceptance
 from modelrelease.domain.verdict import Outcome
 from modelrelease.engine.actions import Hold, Step
 from modelrelease.engine.entry import FAILED, entry_said
+from modelrelease.engine.images import intactness
 from modelrelease.engine.repolicy import SHOWN, pending
 from modelrelease.governance.approvals import Refusal
 from modelrelease.governance.effective import BELOW_TIER
@@ -64,6 +65,7 @@ def conditions(
         *_superseded(release, progress),
         *_policy(release, progress),
         *_bundles(observed),
+        *_units(release, progress, observed),
     ]
     return tuple({condition.type: condition for condition in found}.values())
 
@@ -200,6 +202,14 @@ def _bundles(observed: Observed) -> Iterable[Condition]:
     found = next((each for each in observed.bundles if each.reason != "BundleUnread"), None)
     if found:
         yield Condition("BundleIntact", "False", found.reason, found.message)
+
+
+def _units(release: Release, progress: Progress, observed: Observed) -> Iterable[Condition]:
+    """Whether what runs, and what the ConfigMaps hold, is what was released; Unknown where that cannot be told."""
+    found = intactness(release, progress, observed)
+    if found is not None:
+        status: Truth = "Unknown" if found.intact is None else "True" if found.intact else "False"
+        yield Condition("UnitIntact", status, found.reason, found.message)
 
 
 def _refused(refused: Iterable[Refusal]) -> Iterable[Condition]:

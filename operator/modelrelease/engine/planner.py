@@ -15,6 +15,7 @@ from modelrelease.engine.actions import Step
 from modelrelease.engine.bundles import keep_bundles
 from modelrelease.engine.case import Case
 from modelrelease.engine.checks import relevant
+from modelrelease.engine.images import freeze_images
 from modelrelease.engine.orphans import told_once, void_orphan
 from modelrelease.engine.stops import no_data_limit
 
@@ -38,6 +39,7 @@ MOVES: tuple[Move, ...] = (
     upkeep.reject_foreign_change,
     raising.start,
     keep_bundles,
+    freeze_images,
     upkeep.finish_watch,
     first_contact.install,
     intents.confirm,

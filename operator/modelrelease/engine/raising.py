@@ -48,6 +48,7 @@ from modelrelease.engine.checks import (
     relevant,
 )
 from modelrelease.engine.entry import entry_body, impact_body
+from modelrelease.engine.images import images_body, kept
 from modelrelease.engine.lowering import KEPT_OUTCOMES, nobody_to_take_it
 from modelrelease.engine.records import decision_body, exposure_body, governed_body, judged_body, record, unit_body
 from modelrelease.engine.repolicy import by_policy
@@ -202,6 +203,7 @@ def _raise(case: Case) -> Step:
         **judged_body(case),
         entry=entry_body(case, progress.candidate, plan),
         impact=impact_body(case, progress.candidate, plan),
+        images=images_body(case),
         decisions=decision_body([*used, *used_risks(case, relevant(case))]),
         **train_body(case),
     )
@@ -241,6 +243,7 @@ def _complete(case: Case) -> Step:
         plan=plan.digest,
         **judged_body(case),
         impact=impact_body(case, unit, plan),
+        images=images_body(case),
         decisions=decision_body([promoted]) if promoted else None,
     )
     past = PastOutcome(unit.version, unit.digest, "Completed", message, case.now)
@@ -287,6 +290,7 @@ def _begin(case: Case, progress: Progress, unit: UnitRef, plan: Plan) -> Progres
         proposed_at=case.now,
         changed_by=joined(under_way, changers(case.release, plan)),
         asking=None,
+        images=kept(progress, unit),
     )
 
 
@@ -295,7 +299,8 @@ def _start(case: Case, wanted: UnitRef, plan: Plan, retries: list[Decision]) -> 
     assert case.release.unit is not None
     progress = _begin(case, case.progress, wanted, plan)
     if retries:
-        progress = replace(progress, proposed_at=retries[0].created_at)
+        again = tuple(held for held in progress.images if held.digest != wanted.digest)
+        progress = replace(progress, proposed_at=retries[0].created_at, images=again)
     tier = f" in tier {plan.governed.tier.value}" if plan.governed else ""
     message = f"{wanted.version} starts{tier}: {len(plan.stages)} stages, {len(plan.gates)} gates"
     chained = record(
