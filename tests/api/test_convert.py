@@ -80,6 +80,20 @@ def test_parts_keep_their_fields_and_the_digest_of_their_content() -> None:
     assert parts[PartName.SAFETY].content_digest == ZEROS
 
 
+def test_a_declared_image_is_part_of_the_unit() -> None:
+    model, inference = {"name": "m", "version": "1"}, {"version": "1", "digest": ZEROS}
+    plain = unit_with(model=model, inference=inference)
+    unit = unit_with(
+        model={**model, "imageDigest": ZEROS},
+        inference={**inference, "imageDigest": ZEROS},
+    )
+    assert isinstance(unit, Unit) and unit.digest != plain.digest
+    assert [dict(part.fields).get("imageDigest") for _, part in unit.parts] == [ZEROS, ZEROS]
+    assert "spec.unit.prompt.imageDigest" in faults_with(
+        unit={**SMALLEST["unit"], "prompt": {"version": "1", "digest": ZEROS, "imageDigest": ZEROS}}
+    )
+
+
 def test_a_changed_content_is_another_unit() -> None:
     prompt = {"version": "31", "configMapRef": {"name": "p"}}
     digests = {unit_with({"p": content}, prompt=prompt).digest for content in (PROMPT, {"system.txt": "Be rude."}, {})}

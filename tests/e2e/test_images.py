@@ -138,3 +138,23 @@ def test_a_release_whose_image_moved_still_reverts(shared_operator: Part, scene:
         stopped = scene.wait_state("Stopped")
     assert stopped["stop"]["reason"] == "GateFailed"
     assert [record["kind"] for record in scene.records()].count("Raised") == 1
+
+
+def test_without_the_right_to_read_pods_it_says_so_and_goes_on(
+    shared_operator: Part, scene: Scene, candidate: Pods
+) -> None:
+    path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/modelrelease-operator"
+    role = scene.sandbox.client().get(path)
+    less = [rule for rule in role["rules"] if rule.get("resources") != ["pods"]]
+    assert len(less) == len(role["rules"]) - 1
+    scene.sandbox.client().patch(path, {"rules": less})
+    try:
+        with LoadThread(scene.load(60, 60)):
+            scene.release("v2", stages=STAGES)
+            scene.wait("told", lambda _: scene.condition("UnitIntact").get("status") == "Unknown")
+            assert "let the operator get and list pods" in scene.condition("UnitIntact")["message"]
+            scene.wait_state("Settled")
+    finally:
+        scene.sandbox.client().patch(path, {"rules": role["rules"]})
+    raised = [record["body"]["images"]["candidate"] for record in scene.records() if record["kind"] == "Raised"]
+    assert len(raised) == 3 and all("may not be read" in each["untold"] for each in raised)

@@ -355,5 +355,18 @@ def a_pause_is_not_heard(patch: Patch) -> None:
 
 
 @mutant("R2")
+def an_image_that_moved_goes_on(patch: Patch) -> None:
+    without(patch, checks.images_are_intact)
+
+
+@mutant("R2")
+def pods_that_cannot_be_read_run_what_they_should(patch: Patch) -> None:
+    def see(observed: Observed) -> Observed:
+        return replace(observed, images=tuple(replace(seen, unread="") for seen in observed.images))
+
+    on_sight(patch, see)
+
+
+@mutant("R2")
 def a_unit_that_was_edited_in_place_goes_on(patch: Patch) -> None:
     without(patch, checks.unit_is_intact)

@@ -17,6 +17,7 @@ from tests.engine.builders import NOW
 from tests.engine.log import Decided, Looked
 from tests.engine.rises import stayed
 from tests.engine.seen import Found, Seen
+from tests.engine.sight import MOVED
 from tests.engine.timetable import respected
 
 WRONG, WRONG_AFTER = 0.3, 400.0
@@ -92,7 +93,7 @@ def _raise(seen: Seen, entry: Decided, record: Record) -> Found:
         yield "S13", "a raise was decided for another unit or plan than the spec's"
         return
     stage = next(stage for stage in plan.stages if stage.name == record.body["stage"])
-    yield from _allowed(observed)
+    yield from _allowed(observed, progress)
     yield from respected(observed, plan, record, entry.at)
     yield from _endpoints(progress, observed.ready)
     yield from _ignorance(observed, progress.exposure, entry.at, plan, stage, first=progress.stage < 0)
@@ -107,7 +108,7 @@ def _complete(seen: Seen, entry: Decided, record: Record) -> Found:
     revision = str(record.body["stable"]["revision"])  # type: ignore[index]
     if plan != seen.spec.plan or not _wanted(seen, record.body["stable"]):
         yield "S13", "a unit was called stable that the spec does not name any more"
-    yield from _allowed(entry.observed)
+    yield from _allowed(entry.observed, progress)
     yield from _ignorance(entry.observed, progress.exposure, entry.at, plan, None, first=False)
     if seen.position(revision).stage == len(plan.stages) - 1:
         yield from stayed(seen, revision, plan.stages[-1], record)
@@ -117,7 +118,7 @@ def _wanted(seen: Seen, unit: object) -> bool:
     return not seen.spec.faults and unit["digest"] == seen.spec.unit.digest  # type: ignore[index]
 
 
-def _allowed(observed: Observed) -> Found:
+def _allowed(observed: Observed, progress: Progress) -> Found:
     """Nobody said Pause, no other release holds the route, the unit is what its digest says."""
     newest = max(
         (said for said in observed.decisions if said.action in (Action.PAUSE, Action.RESUME)),
@@ -130,6 +131,9 @@ def _allowed(observed: Observed) -> Found:
         yield "S8", f"the release went on although the route belongs to {observed.conflict}"
     if observed.violations:
         yield "R2", f"the release went on although {observed.violations[0].message}"
+    runs = [images for images in observed.images if progress.candidate and images.digest == progress.candidate.digest]
+    if any(images.unread or any(("server", MOVED) in pod.images for pod in images.pods) for images in runs):
+        yield "R2", "the release went on although the candidate's image moved, or could not be read"
 
 
 def _endpoints(progress: Progress, ready: Mapping[Backend, int | None]) -> Found:

@@ -130,7 +130,7 @@ def scenario(seed: int) -> Scenario:
         adopted=adopted,
         route_names=("chat",) if not adopted or rng.random() < 0.75 else ("chat", "chat-internal"),
         faults=faults,
-        events=() if quiet else tuple(sorted(_events(rng, adopted), key=lambda event: event.at)),
+        events=() if quiet else tuple(sorted((*_events(rng, adopted), *_pods(seed)), key=lambda event: event.at)),
         bad=_bad(rng),
         forgetful=not quiet and rng.random() < 0.4,
         hasty=not quiet and rng.random() < 0.5,
@@ -193,6 +193,22 @@ def _events(rng: Random, adopted: bool) -> list[Event]:
             start = ACTIVE_S * rng.random() ** EARLY if burst is None else burst + rng.uniform(0, BURST_S)
             events.append(Event(start, what, start + rng.choice((5.0, 20.0, 60.0, 120.0))))
     return events
+
+
+def shows_pods(seed: int) -> bool:
+    """Whether the cluster of a seed has pods; elsewhere nobody can tell what runs behind a backend."""
+    return seed % 12 == 9
+
+
+def _pods(seed: int) -> list[Event]:
+    """What happens to images, drawn apart so that histories without pods are what they were."""
+    rng = Random(seed * 31 + 5)
+    if not shows_pods(seed) or rng.random() < 0.1:
+        return []
+    start = ACTIVE_S * rng.random() ** EARLY
+    return [
+        Event(start, rng.choice(("image moved", "image moved", "pods unread")), start + rng.choice((20.0, 60.0, 120.0)))
+    ]
 
 
 CAUSES = {

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 from modelrelease.domain.evidence import Cause, SplitCount
 from modelrelease.domain.exposure import REST
 from modelrelease.domain.gate import Gate, Phase, Scope
+from modelrelease.domain.images import ImagesSeen, PodImages
 from modelrelease.domain.release import IN_TRAFFIC, Fault, Progress, State
 from modelrelease.domain.unit import Backend, UnitRef
 from modelrelease.domain.verdict import Outcome, Verdict
 from modelrelease.engine.chain import history, used
 from tests.engine.builders import NAMESPACE, SAFE, SEGMENT, at
-from tests.engine.scenarios import CAUSES, NEVER
+from tests.engine.scenarios import CAUSES, NEVER, shows_pods
 
 if TYPE_CHECKING:
     from tests.engine.process import Process
@@ -21,6 +22,7 @@ SEEN_FOR_PASS, SEEN_FOR_REVERT = 40, 15
 """How many requests a gate needs to call a unit good, or bad."""
 
 FORGETS_S = 60.0
+RUNS, MOVED = (f"sha256:{digit * 64}" for digit in "12")
 TAMPERED = Fault("UnitChanged", "configMap prompts was edited in place: name a new version")
 
 
@@ -35,6 +37,7 @@ def facts(world: "World", progress: Progress, process: "Process") -> dict[str, A
         "decisions": tuple(world.store.decisions),
         "conflict": f"{NAMESPACE}/other" if world.lasts("route conflict") else None,
         "violations": (TAMPERED,) if world.lasts("unit tampered") else (),
+        "images": _images(world, progress),
     }
     if progress.state is State.NEW:
         records = list(world.store.records.values())
@@ -58,6 +61,21 @@ def ready(world: "World") -> dict[Backend, int | None]:
     if progress.candidate and world.lasts("candidate down"):
         found[progress.candidate.backend] = 0
     return {**found, SAFE: 0 if world.lasts("safe down") else 2}
+
+
+def _images(world: "World", progress: Progress) -> tuple[ImagesSeen, ...]:
+    """What the nodes say about the pods of candidate and stable. An image can only have moved after it was seen."""
+    if not shows_pods(world.scenario.seed) or progress.state not in IN_TRAFFIC:
+        return ()
+    units = [unit for unit in (progress.candidate, progress.stable) if unit]
+    if world.lasts("pods unread"):
+        return tuple(ImagesSeen(unit.digest, unread="no answer") for unit in units)
+    held = {images.digest for images in world.store.object.status.images}
+    moved = world.lasts("image moved")
+    found = {unit.digest: MOVED if moved and unit.digest in held else RUNS for unit in units}
+    return tuple(
+        ImagesSeen(digest, (PodImages(f"pod-{digest[-4:]}", (("server", image),)),)) for digest, image in found.items()
+    )
 
 
 def _baseline(world: "World") -> Backend | None:

@@ -155,9 +155,8 @@ def test_a_retry_takes_what_runs_by_then():
     assert saved(step).images == (held(A),)
 
 
-@pytest.mark.parametrize("part", [{"image_digest": TWO}])
-def test_a_declared_image_that_does_not_run_is_a_violation_from_the_start(part):
-    unit = gen_unit("2", **part)
+def test_a_declared_image_that_does_not_run_is_a_violation_from_the_start():
+    unit = gen_unit("2", imageDigest=TWO)
     ref = unit_ref(NAME, unit)
     progress = gen_progress(State.PREPARING, candidate=ref, images=(held(ref), held(A)))
     step = decide(progress, release=gen_release(unit), images=(runs(ref), runs(A)))
@@ -166,3 +165,5 @@ def test_a_declared_image_that_does_not_run_is_a_violation_from_the_start(part):
     assert f"runs {TWO}" in said and f"it runs {ONE}" in said and "spec.unit.model.imageDigest" in said
     right = gen_progress(State.PREPARING, candidate=ref, images=(held(ref, TWO), held(A)))
     assert raises(decide(right, release=gen_release(unit), images=(runs(ref, TWO), runs(A))))
+    cannot = decide(gen_progress(candidate=ref), release=gen_release(unit), images=(blind(ref, unknown="no pods"),))
+    assert reasons(cannot) == ["ImagesUnknown"]

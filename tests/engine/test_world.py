@@ -80,6 +80,11 @@ def test_every_fault_and_every_event_really_happened(histories):
     assert {*FAULTS, *EVENTS} - histories.fired == set()
 
 
+def test_images_moved_and_pods_could_not_be_read(histories):
+    """They are drawn apart from the other events (`scenarios.shows_pods`)."""
+    assert {"image moved", "pods unread"} - histories.fired == set()
+
+
 def test_faults_had_the_effects_that_they_are_there_for(histories):
     """A write that failed, a conflict, a writer who had lost the Lease, a process that went on after it."""
     effects = {"failed: Conflict route", "failed: Conflict status", "fenced", "a past leader went on, and it was done"}

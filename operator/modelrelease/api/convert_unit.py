@@ -58,7 +58,7 @@ def unit_of(spec: Mapping[str, Any], namespace: str, config_maps: Contents) -> U
             faults += _content_faults(part, f"spec.unit.{name.value}", namespace, config_maps)
             parts.append((name, _content_part(part, config_maps)))
         else:
-            parts.append((name, Part(fields=_fields(part.model_dump(exclude_none=True)))))
+            parts.append((name, Part(fields=_fields(part.model_dump(exclude_none=True, by_alias=True)))))
     if faults:
         return tuple(faults)
     return Unit(unit.version, backend_of(unit.backend), tuple(parts))
@@ -92,7 +92,7 @@ def _content_part(part: ContentPart, config_maps: Contents) -> Part:
     name = part.config_map_ref.name if part.config_map_ref else None
     content = config_maps.get(name) if name else None
     return Part(
-        fields=_fields(part.model_dump(include={"version", "uri"}, exclude_none=True)),
+        fields=_fields(part.model_dump(include={"version", "uri", "image_digest"}, exclude_none=True, by_alias=True)),
         config_map=name,
         content_digest=part.digest if content is None else content_digest(content),
     )

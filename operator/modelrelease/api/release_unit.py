@@ -54,6 +54,17 @@ class BackendSpec(SpecModel):
     )
 
 
+ImageDigest = Annotated[
+    Digest | None,
+    Field(
+        None,
+        description="SHA-256 of the container image that serves it, as the registry shows it. Every ready pod behind "
+        "the backend must run a container of this image; else condition UnitIntact is False with reason UnitViolated, "
+        "or Unknown where that cannot be told, and nothing is raised. Left out: whatever runs when the rollout begins.",
+    ),
+]
+
+
 class ModelPart(SpecModel):
     """The model itself."""
 
@@ -69,6 +80,7 @@ class ModelPart(SpecModel):
         description="SHA-256 of the weights or of their manifest. Recorded and part of the unit's digest, so that a "
         "model that is replaced under the same version is a new release.",
     )
+    image_digest: ImageDigest
 
 
 class ContentPart(SpecModel):
@@ -101,6 +113,12 @@ class ContentPart(SpecModel):
     )
 
 
+class InferencePart(ContentPart):
+    """Inference settings, and the image of the server that reads them."""
+
+    image_digest: ImageDigest
+
+
 class EvaluationPart(SpecModel):
     """The evaluation set that authorises entry to production."""
 
@@ -123,7 +141,7 @@ class UnitSpec(SpecModel):
         "differ: the application then reads the release header to know which one to answer with."
     )
     model: ModelPart | None = Field(None, description="The model: name, version, where it is and its digest.")
-    inference: ContentPart | None = Field(
+    inference: InferencePart | None = Field(
         None, description="Inference settings such as sampling and limits: version with a ConfigMap or a digest."
     )
     prompt: ContentPart | None = Field(

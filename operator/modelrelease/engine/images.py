@@ -49,20 +49,24 @@ def freeze_images(case: Case) -> Step | None:
 
 
 def images_are_intact(case: Case) -> Hold | None:
-    """What runs behind the candidate's backend is what ran there when the rollout began.
+    """What runs behind the candidate's backend is what ran there when the rollout began, and what the spec declares.
 
-    Where images could never be told they are not asked for; where they could be, not knowing them any more holds.
+    Where images could never be told they are not asked for, unless the spec declares one; where they could be, not
+    knowing them any more holds.
     """
     candidate = case.progress.candidate
+    if candidate is None:
+        return None
     frozen, seen = held_to(case.progress, candidate), _seen(case.observed, candidate)
+    asked = bool(_declared(case.release, candidate)) or (frozen is not None and not frozen.partial)
     if seen is None:
-        return Hold(UNKNOWN, "the images of the candidate have not been read") if frozen else None
+        return Hold(UNKNOWN, f"the images behind {candidate.backend} have not been read") if asked else None
     wrong = violation(case.release, case.progress, case.observed)
     if wrong is not None:
         return Hold(VIOLATED, wrong)
     why = untold(seen)
-    if seen.unread or (why and frozen is not None and not frozen.partial):
-        return Hold(UNKNOWN, f"images behind {candidate.backend if candidate else 'it'} cannot be compared: {why}")
+    if seen.unread or (why and asked):
+        return Hold(UNKNOWN, f"images behind {candidate.backend} cannot be compared: {why}")
     return None
 
 
@@ -142,7 +146,7 @@ def _declared(release: Release, candidate: UnitRef) -> list[tuple[str, str]]:
     unit = release.unit
     if unit is None or unit.digest != candidate.digest:
         return []
-    found = [(name, dict(part.fields).get("image_digest")) for name, part in unit.parts]
+    found = [(name, dict(part.fields).get("imageDigest")) for name, part in unit.parts]
     return [(name.value, image) for name, image in found if image and name in (PartName.MODEL, PartName.INFERENCE)]
 
 
