@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 from modelrelease.controller import kube
-from modelrelease.controller.kube import ApiError, Kube
+from modelrelease.controller.kube import ApiError, Denied, Kube
 from modelrelease.domain.unit import Backend
 
 SERVICE_LABEL = "kubernetes.io/service-name"
@@ -22,11 +22,12 @@ FIRST_WAIT_S = 1.0
 class Targets:
     """What is behind a Service's ready endpoints: pods by name, each once, and how many are something else.
 
-    `at` is when that was read; it is no part of what is compared.
+    `at` is when that was read; it is no part of what is compared. `denied`: the EndpointSlices may not be read.
     """
 
     pods: tuple[str, ...] = ()
     others: int = 0
+    denied: bool = False
     at: float = field(default=0.0, compare=False)
 
 
@@ -78,8 +79,10 @@ class Endpoints:
         selector = f"{SERVICE_LABEL}={service}"
         try:
             slices = await self._kube.list(kube.ENDPOINT_SLICES, namespace, timeout_s=timeout_s, labelSelector=selector)
-        except ApiError:
+        except ApiError as error:
             self._known.setdefault(place, (monotonic(), None))
+            if isinstance(error, Denied):
+                self._targets[place] = Targets(denied=True, at=monotonic())
             return
         ready = [
             endpoint
@@ -94,4 +97,4 @@ class Endpoints:
 def _targets(ready: Iterable[Mapping[str, Any]], at: float) -> Targets:
     refs = [endpoint.get("targetRef") or {} for endpoint in ready]
     pods = [str(ref["name"]) for ref in refs if ref.get("kind") == "Pod" and ref.get("name")]
-    return Targets(tuple(sorted(set(pods))), len(refs) - len(pods), at)
+    return Targets(tuple(sorted(set(pods))), len(refs) - len(pods), at=at)

@@ -78,11 +78,15 @@ class Images:
     async def _look(self, namespace: str, unit: UnitRef, progress: Progress, *, live: bool) -> ImagesSeen:
         backend = unit.backend
         if backend.kind != "Service" or backend.group:
-            return ImagesSeen(unit.digest, unknown=f"its pods can be found only behind a Service, not a {backend.kind}")
+            return ImagesSeen(
+                unit.digest, unknown=f"its pods can be found only behind a Service, and it is of kind {backend.kind}"
+            )
         place = (backend.namespace or namespace, backend.name)
         targets = self._endpoints.targets(place)
         if targets is None or (live and monotonic() - targets.at > 2 * LIVE_S):
             return ImagesSeen(unit.digest, unread="its EndpointSlices have not been read")
+        if targets.denied:
+            return ImagesSeen(unit.digest, unknown=f"EndpointSlices of namespace {place[0]} may not be read")
         if targets.others and not targets.pods:
             return ImagesSeen(unit.digest, unknown="none of its ready endpoints is a pod")
         first = progress.state is State.PREPARING and progress.watch is None and place not in self._known
