@@ -43,7 +43,7 @@ def wanted(*gates: Gate) -> HistoryWanted:
 
 
 async def until(told: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while not told():
         assert time.monotonic() < deadline, "the history is still being read"
         await asyncio.sleep(0.05)
