@@ -41,7 +41,7 @@ def test_a_right_export_says_so_and_what_nobody_has_signed(export: Path) -> None
     assert result.exit_code == 0
     assert result.output.splitlines() == [
         "unanchored: assistants/chat: records 1 to 6 are beyond the last checkpoint; nobody vouches for the end",
-        "6 records of 1 releases: every byte and every link is right",
+        "6 records of 1 release: every byte and every link is right",
     ]
 
 
@@ -58,7 +58,7 @@ def test_a_checkpoint_vouches_for_what_was_there(export: Path, keys: tuple[Path,
     private, public = keys
     book = tmp_path / "book.jsonl"
     export.write_bytes(b"".join(LINES[:4]))
-    assert "1 releases signed" in audit("checkpoint", "--key", private, "-f", export, "--append", book).output
+    assert "4 records of 1 release" in audit("checkpoint", "--key", private, "-f", export, "--append", book).output
     export.write_bytes(b"".join(LINES))
     known = audit("verify", export, "--checkpoints", book, "--key", public)
     assert known.exit_code == 0
@@ -118,7 +118,7 @@ def test_the_recorded_evidence_is_judged_again(tmp_path: Path) -> None:
     path.write_bytes(lines_of([Record(1, GENESIS, RecordKind.RAISED, body)])[0])
     good = audit("verify", path, "--recompute")
     assert good.exit_code == 0, good.output
-    assert "1 records were judged again" in good.output
+    assert "judged again from their own numbers: 1" in good.output
     body["verdicts"][0]["outcome"] = "Pass"  # type: ignore[index]
     path.write_bytes(lines_of([Record(1, GENESIS, RecordKind.RAISED, body)])[0])
     bad = audit("verify", path, "--recompute")

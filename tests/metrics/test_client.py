@@ -145,7 +145,7 @@ def drip(handler: Handler) -> None:
 @pytest.mark.parametrize("respond", [hang, drip])
 async def test_a_source_that_hangs_or_drips_fails_at_the_deadline(server: FaultServer, respond: Any) -> None:
     server.respond = respond
-    assert await refusal(server, timeout_s=0.2) == "no answer within 0.2 s"
+    assert await refusal(server, timeout_s=0.2) == "MetricsSource faulty: no answer within 0.2 s"
 
 
 async def test_a_hanging_source_refuses_more_than_its_queue_and_harms_no_other(server: FaultServer) -> None:

@@ -91,7 +91,9 @@ DEFINITIONS = (
         (
             Column("Ready", _ready("status"), description="Whether what is wanted serves all traffic."),
             Column("Stage", ".status.stage.name", description="Stage of the running rollout."),
-            Column("Weight", ".status.weight", description="Intended share of the candidate."),
+            Column(
+                "Weight", ".status.weight", description="Intended share of what is on its way; empty while nothing is."
+            ),
             Column("Version", ".spec.unit.version", description="Version that is wanted."),
             Column("Reason", _ready("reason"), description="Why Ready is what it is."),
             Column("Window", ".status.train.message", description="Whether exposure may rise now.", priority=1),

@@ -36,6 +36,9 @@ from modelrelease.domain.verdict import Verdict
 from modelrelease.engine.repolicy import Pending
 from modelrelease.engine.train import TrainView
 
+AT_REST = frozenset({State.SETTLED, State.WATCHING})
+"""Stable has all traffic, and nothing is on its way that could have a share of its own."""
+
 
 def status_from_progress(progress: Progress) -> dict[str, Any]:
     """The part of the status that remembers: everything but observedGeneration, conditions and gates.
@@ -47,7 +50,7 @@ def status_from_progress(progress: Progress) -> dict[str, Any]:
     return _present(
         state=progress.state.value,
         since=_time(progress.since),
-        weight=str(progress.exposure) if progress.exposure.shares else None,
+        weight=str(progress.exposure) if progress.exposure.shares and progress.state not in AT_REST else None,
         stage=_stage(progress),
         exposure=[
             {"segment": segment, "percent": percent_of(permille)} for segment, permille in progress.exposure.shares

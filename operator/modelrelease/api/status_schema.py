@@ -280,7 +280,9 @@ class ModelReleaseStatus(StatusModel):
     )
     state: State | None = Field(None, description="Where the release stands in its life.")
     since: Time | None = Field(None, description="Since when it stands there.")
-    weight: Word | None = Field(None, description="The candidate's intended share as people read it, such as 5 %.")
+    weight: Word | None = Field(
+        None, description="The intended share of what is on its way, such as 5 %; absent while nothing is."
+    )
     stage: StageStatus | None = Field(None, description="The stage of the rollout.")
     exposure: Annotated[list[ShareStatus], Field(max_length=64, json_schema_extra=atomic())] | None = Field(
         None, description="The candidate's intended share of each segment and of the rest (*)."

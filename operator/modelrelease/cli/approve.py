@@ -19,10 +19,10 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
-    app.command()(approve)
-    app.command()(reject)
+    app.command(short_help="Approve a stage, after a look at what changed.")(approve)
+    app.command(short_help="Reject the candidate: it is taken back.")(reject)
     app.command()(approvals)
-    app.command(name="accept-risk")(accept_risk)
+    app.command(name="accept-risk", short_help="Let one undecided gate count as passed, for a time.")(accept_risk)
 
 
 def approve(

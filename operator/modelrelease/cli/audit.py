@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from modelrelease.cli import prune
-from modelrelease.cli.cluster import EXIT_ERROR, Kubeconfig, Namespace, Output, echo, fail, on_cluster
+from modelrelease.cli.cluster import EXIT_ERROR, EXIT_NOT_FOUND, Kubeconfig, Namespace, Output, echo, fail, on_cluster
 from modelrelease.cli.exports import hashes, lines
 from modelrelease.governance.chain import Anchor, Chain, Report, line_of, verify
 
@@ -35,7 +35,7 @@ def export(
         target = stack.enter_context(out.open("wb")) if out else sys.stdout.buffer
         for spec in specs:
             target.write(line_of(spec))
-    typer.echo(f"{len(specs)} records of {len({_chain(spec) for spec in specs})} releases", err=True)
+    typer.echo(_sum(len(specs), len({_chain(spec) for spec in specs})), err=True)
 
 
 @app.command()
@@ -69,7 +69,7 @@ def checkpoint(
         return
     with append.open("ab") as target:
         target.write(line)
-    typer.echo(f"{len(report.heads)} releases signed as of {now} in {append}", err=True)
+    typer.echo(f"signed as of {now} in {append}: {_sum(report.records, len(report.heads))}", err=True)
 
 
 @app.command("verify")
@@ -124,6 +124,8 @@ def _specs(kubeconfig: Path | None, name: str | None, namespace: str | None) -> 
         return list(await kube.list(api.RECORDS, namespace, **chosen))
 
     specs = [obj["spec"] for obj in on_cluster(kubeconfig, read)]
+    if name and not specs:
+        fail(f"there are no records of a release {name} in namespace {namespace}", EXIT_NOT_FOUND)
     return sorted(specs, key=lambda spec: (_chain(spec), spec["sequence"]))
 
 
@@ -175,11 +177,16 @@ def _words(report: Report, judged: int | None) -> str:
     for chain, (first, last) in sorted(report.unanchored.items()):
         which = f"record {first} is" if first == last else f"records {first} to {last} are"
         lines.append(f"unanchored: {'/'.join(chain)}: {which} beyond the last checkpoint; nobody vouches for the end")
-    verdict = f"{len(report.findings)} things are wrong" if report.findings else "every byte and every link is right"
-    lines.append(f"{report.records} records of {len(report.heads)} releases: {verdict}")
+    wrong = "1 thing is wrong" if len(report.findings) == 1 else f"{len(report.findings)} things are wrong"
+    verdict = wrong if report.findings else "every byte and every link is right"
+    lines.append(f"{_sum(report.records, len(report.heads))}: {verdict}")
     if judged is not None:
-        lines.append(f"{judged} records were judged again from their own numbers")
+        lines.append(f"judged again from their own numbers: {judged}")
     return "\n".join(lines)
+
+
+def _sum(records: int, releases: int) -> str:
+    return f"{records} record{'s' * (records != 1)} of {releases} release{'s' * (releases != 1)}"
 
 
 def _say(report: Report) -> None:

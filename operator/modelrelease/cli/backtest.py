@@ -48,7 +48,7 @@ Incidents = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command()(backtest)
+    app.command(short_help="Replay a release's gates over Prometheus' history.")(backtest)
 
 
 def backtest(

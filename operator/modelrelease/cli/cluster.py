@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,15 +16,22 @@ Result = TypeVar("Result")
 
 def _namespace_of_context(ctx: typer.Context, given: str) -> str:
     """What was given, else the namespace of the kubeconfig's current context, as kubectl does it."""
+    return given or _current_namespace(str(ctx.params.get("kubeconfig") or Path.home() / ".kube" / "config"))
+
+
+def _current_namespace(files: str) -> str:
+    """The namespace that is meant where nobody names one; `files` is a path, or several as in KUBECONFIG."""
     import yaml
 
-    if given:
-        return given
+    current: str | None = None
+    contexts: dict[str | None, dict[str, str]] = {}
     try:
-        config = yaml.safe_load((ctx.params.get("kubeconfig") or Path.home() / ".kube" / "config").read_text())
-        named = {entry["name"]: entry["context"] for entry in config["contexts"]}
-        return str(named[config["current-context"]].get("namespace") or "default")
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        for file in map(Path, filter(None, files.split(os.pathsep))):
+            config = yaml.safe_load(file.read_text()) if file.exists() else {}
+            current = current or config.get("current-context")
+            contexts = {entry["name"]: entry["context"] for entry in config.get("contexts") or []} | contexts
+        return str(contexts[current].get("namespace") or "default")
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError):
         return "default"
 
 
@@ -49,12 +57,13 @@ MAY_READ = "ask for the ClusterRole modelrelease-view (cluster-wide for template
 """What somebody needs who may not read what a command reads."""
 
 
-def on_cluster(kubeconfig: Path | None, do: Callable[[Any], Awaitable[Result]]) -> Result:  # noqa: RET503
+def on_cluster(kubeconfig: Path | None, do: Callable[[Any], Awaitable[Result]]) -> Result:
     """Run `do` with a connection.
 
     Errors become one line on standard error and an exit code: 3 not found, 4 denied, 1 anything else.
     """
-    from modelrelease.controller.kube import ApiError, Denied, Kube, NotFound, Unavailable
+    from modelrelease.cli.errors import explained
+    from modelrelease.controller.kube import ApiError, Kube
 
     async def connected() -> Result:
         async with Kube(kubeconfig) as kube:
@@ -62,17 +71,9 @@ def on_cluster(kubeconfig: Path | None, do: Callable[[Any], Awaitable[Result]]) 
 
     try:
         return asyncio.run(connected())
-    except NotFound as error:
-        code, message = EXIT_NOT_FOUND, error.message
-    except Denied as error:
-        code, message = EXIT_DENIED, error.message
-    except Unavailable as error:
-        code, message = EXIT_ERROR, f"{error.reason or 'error'}: {error.message}"
-        if not error.status:
-            message += "; is the cluster up, and is it the one that KUBECONFIG or --kubeconfig means?"
     except ApiError as error:
-        code, message = EXIT_ERROR, f"{error.reason or 'error'}: {error.message}"
-    fail(message, code)
+        code, message = explained(error)
+        fail(message, code)
 
 
 def fail(message: str, code: int = EXIT_ERROR) -> NoReturn:

@@ -13,16 +13,26 @@ import typer
 
 from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, fail, on_cluster
 
+
+def _said(reason: str) -> str:
+    if not reason.strip():
+        raise typer.BadParameter("it is empty: say why in at least one word")
+    return reason
+
+
 Name = Annotated[str, typer.Argument(help="Name of the ModelRelease.", show_default=False)]
-Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the record.", show_default=False)]
+Reason = Annotated[
+    str, typer.Option("--reason", "-r", help="Why; kept in the record.", show_default=False, callback=_said)
+]
 Stage = Annotated[str | None, typer.Option(help="The stage that is meant; default: the present or the next one.")]
 Role = Annotated[str, typer.Option(help="The role in which you decide.", show_default=False)]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
-    for command in (pause, resume, promote, abort, retry, override):
+    for command in (pause, resume, promote, abort, retry):
         app.command()(command)
+    app.command(short_help="Let an urgent release go on outside its windows.")(override)
 
 
 def pause(
@@ -52,10 +62,20 @@ def promote(
 
 
 def abort(
-    name: Name, reason: Reason, namespace: Namespace = "", kubeconfig: Kubeconfig = None, output: Output = "text"
+    name: Name,
+    reason: Reason,
+    watched: Annotated[
+        bool, typer.Option("--watched", help="Take back the unit that serves and is in its watch, not the candidate.")
+    ] = False,
+    namespace: Namespace = "",
+    kubeconfig: Kubeconfig = None,
+    output: Output = "text",
 ) -> None:
-    """Take the candidate's traffic back now. Final for this unit until somebody retries it."""
-    _decide("Abort", name, reason, namespace, kubeconfig, output)
+    """Take the candidate's traffic back now. Final for this unit until somebody retries it.
+
+    Without a candidate it takes back the unit that is in its watch.
+    """
+    _decide("Abort", name, reason, namespace, kubeconfig, output, watched=watched)
 
 
 def retry(
@@ -100,18 +120,23 @@ def _decide(
     output: str,
     *,
     stage: str | None = None,
+    watched: bool = False,
     more: Mapping[str, str] | None = None,
 ) -> None:
     from modelrelease.controller import kube as api
 
-    async def write(kube: Any) -> Any:
+    async def write(kube: Any) -> tuple[Any, Any]:
         release = await kube.get(api.RELEASES, namespace, name)
-        body = await with_author(kube, decision(action, release, author="", reason=reason, stage=stage))
+        digest = await _retried(kube, release) if action == "Retry" else None
+        digest = _watched(release) if watched else digest
+        body = decision(action, release, author="", reason=reason, stage=stage, digest=digest)
+        body = await with_author(kube, body)
         body["spec"] |= more or {}
-        return await kube.create(api.DECISIONS, namespace, body)
+        return await kube.create(api.DECISIONS, namespace, body), release
 
-    written = on_cluster(kubeconfig, write)
-    echo(written, output, lambda: f"releasedecision {written['metadata']['name']}: {action} {name}, because: {reason}")
+    written, release = on_cluster(kubeconfig, write)
+    what = f"{action} {name}{_version(release, written['spec'].get('digest'))}, because: {reason}"
+    echo(written, output, lambda: f"releasedecision {written['metadata']['name']}: {what}")
 
 
 async def with_author(kube: Any, body: dict[str, Any]) -> dict[str, Any]:
@@ -125,9 +150,16 @@ async def with_author(kube: Any, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def decision(
-    action: str, release: Any, *, author: str, reason: str, stage: str | None = None, role: str | None = None
+    action: str,
+    release: Any,
+    *,
+    author: str,
+    reason: str,
+    stage: str | None = None,
+    role: str | None = None,
+    digest: str | None = None,
 ) -> dict[str, Any]:
-    """The ReleaseDecision for what the release's status shows now.
+    """The ReleaseDecision for what the release's status shows now; `digest` names another unit than the one on its way.
 
     Raises typer.Exit with a message where there is nothing to decide on (an Abort without a candidate, say).
     """
@@ -139,7 +171,7 @@ def decision(
         "reason": reason,
     }
     if action not in ("Pause", "Resume"):
-        spec["digest"] = _unit_digest(action, release)
+        spec["digest"] = digest or _unit_digest(action, release)
     if action == "Promote":
         spec["stage"] = stage or (release["status"].get("stage") or {}).get("name")
     if action == "AcceptRisk":
@@ -193,17 +225,53 @@ def _next_stage(release: Any) -> str:
 
 
 def _unit_digest(action: str, release: Any) -> str:
+    """The candidate on its way, else the unit in its watch.
+
+    Where a candidate was stopped, the watched one is not meant without saying so: it is the one that serves well.
+    """
     status = release.get("status") or {}
-    name = release["metadata"]["name"]
-    if action == "Retry":
-        found = (status.get("stop") or {}).get("digest") or next(iter(reversed(status.get("stopped") or [])), None)
-        missing = f"{name} has no stopped unit to retry"
-    else:
-        watched = (status.get("watch") or {}).get("unit") or {}
-        candidate = status.get("candidate") if status.get("state") not in ("Stopped", "Settled") else None
-        found = (candidate or watched).get("digest") if (candidate or watched) else None
-        missing = f"{name} has no candidate under way: nothing to {action.lower()}"
-    if found is None:
-        typer.echo(f"error: {missing} (its state is {status.get('state', 'unknown')})", err=True)
-        raise typer.Exit(1)
-    return str(found)
+    name, state = release["metadata"]["name"], status.get("state", "unknown")
+    watched = (status.get("watch") or {}).get("unit") or {}
+    candidate = status.get("candidate") or {}
+    meant = (candidate or watched) if state not in ("Stopped", "Settled") else {}
+    if state == "Stopped" and watched:
+        fail(
+            f"{candidate.get('version', 'the candidate')} is stopped already: nothing to {action.lower()}; to take "
+            f"back {watched['version']}, which serves and is in its watch: modelrelease abort {name} --watched"
+        )
+    if not meant:
+        fail(f"{name} has no candidate under way: nothing to {action.lower()} (its state is {state})")
+    return str(meant["digest"])
+
+
+def _watched(release: Any) -> str:
+    """The unit in its watch."""
+    unit = ((release.get("status") or {}).get("watch") or {}).get("unit") or {}
+    return str(unit["digest"]) if unit else fail(f"{release['metadata']['name']} has no unit in its watch")
+
+
+async def _retried(kube: Any, release: Any) -> str:
+    """The unit that the spec names, which is the only one that a Retry can start; it has to be stopped."""
+    from modelrelease.cli.evidence_writing import unit_digest
+    from modelrelease.controller.kube import Denied
+
+    status, version = release.get("status") or {}, release["spec"]["unit"]["version"]
+    stop = status.get("stop") or {}
+    try:
+        digest = await unit_digest(kube, release, stable=False)
+    except Denied:
+        if stop.get("version") != version:
+            raise
+        digest = str(stop["digest"])  # Who may not read its ConfigMaps can retry what was stopped last.
+    if digest not in (stop.get("digest"), *(status.get("stopped") or [])):
+        name, state = release["metadata"]["name"], status.get("state", "unknown")
+        fail(f"{name} has no stopped unit to retry: {version} in its spec is not stopped (its state is {state})")
+    return digest
+
+
+def _version(release: Any, digest: str | None) -> str:
+    """The version that a decision is about, with a space before it; nothing where it is about no unit."""
+    status = release.get("status") or {}
+    units = (status.get("candidate"), (status.get("watch") or {}).get("unit"), status.get("stop"))
+    known = {unit["digest"]: unit["version"] for unit in units if unit}
+    return f" {known.get(digest, release['spec']['unit']['version'])}" if digest else ""

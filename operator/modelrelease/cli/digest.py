@@ -31,7 +31,8 @@ def digest(
         try:
             docs += [doc for doc in yaml.safe_load_all(file.read_text()) if doc]
         except (OSError, yaml.YAMLError) as error:
-            typer.echo(f"error: {file}: {error}", err=True)
+            said = f"{error.strerror}: name the file with the release" if isinstance(error, OSError) else str(error)
+            typer.echo(f"error: {file}: {said}", err=True)
             raise typer.Exit(1) from error
     maps = {doc["metadata"]["name"]: doc for doc in docs if doc.get("kind") == "ConfigMap"}
     found = []

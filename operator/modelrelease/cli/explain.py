@@ -11,10 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from modelrelease.cli.cluster import (
-    EXIT_DENIED,
     EXIT_ERROR,
     EXIT_NOT_FOUND,
-    MAY_READ,
     Kubeconfig,
     Namespace,
     Output,
@@ -26,7 +24,7 @@ from modelrelease.cli.cluster import (
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command()(explain)
+    app.command(short_help="Show why a release's gates say what they say.")(explain)
 
 
 def explain(
@@ -48,7 +46,6 @@ def explain(
     from modelrelease.cli.impact import impact_now
     from modelrelease.cli.story import story_of
     from modelrelease.controller import kube as api
-    from modelrelease.controller.kube import Denied
 
     if output not in ("text", "json", "yaml"):
         fail(f"--output {output!r}: write text, json or yaml", 2)
@@ -56,12 +53,9 @@ def explain(
         charts.check(chart)
 
     async def read(kube: Any) -> tuple[Any, list[Any], list[Any]]:
-        try:
-            release = await kube.find(api.RELEASES, namespace, name)
-            records = await kube.list(api.RECORDS, namespace, labelSelector=f"modelrelease.dev/release={name}")
-            evidence = await kube.list(api.EVIDENCES, namespace)
-        except Denied as error:
-            fail(f"{error.message}; {MAY_READ.format(namespace)}", EXIT_DENIED)
+        release = await kube.find(api.RELEASES, namespace, name)
+        records = await kube.list(api.RECORDS, namespace, labelSelector=f"modelrelease.dev/release={name}")
+        evidence = await kube.list(api.EVIDENCES, namespace)
         return release, records, [item for item in evidence if item["spec"]["releaseRef"]["name"] == name]
 
     release, records, evidence = on_cluster(kubeconfig, read)

@@ -22,7 +22,7 @@ Stable = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command()(lint)
+    app.command(short_help="Find what would be refused, before it is applied.")(lint)
 
 
 def lint(files: Files, stable: Stable = None, output: Output = "text") -> None:

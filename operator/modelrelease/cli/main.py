@@ -25,6 +25,8 @@ from modelrelease.cli import (
     show,
 )
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
 app = typer.Typer(
     name="modelrelease",
     no_args_is_help=True,
@@ -43,8 +45,23 @@ explain.register(app)
 backtest.register(app)
 presets.register(app)
 app.add_typer(evidence.app, name="evidence", help="Offline results of a unit: submit them, see what is missing.")
-app.add_typer(audit.app, name="audit", help="Records: export them, sign how far they go, check them offline.")
+app.add_typer(audit.app, name="audit", help="Records: export, sign, verify offline, prune.")
 app.add_typer(sandbox.app, name="sandbox", help="A real local cluster on loopback, without containers.")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -83,7 +100,7 @@ def run(
         int, typer.Option(min=1, help="Bundles of units without traffic that are kept for each release.")
     ] = 10,
     log_format: Annotated[str, typer.Option(help="json or text.")] = "json",
-    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    log_level: Annotated[str, typer.Option(help=f"One of {', '.join(LOG_LEVELS)}.")] = "INFO",
 ) -> None:
     """Run the operator until it is stopped.
 
@@ -98,6 +115,8 @@ def run(
         raise typer.BadParameter(f"{listen!r} is not host:port", param_hint="--listen")
     if log_format not in ("json", "text"):
         raise typer.BadParameter(f"{log_format!r}: write json or text", param_hint="--log-format")
+    if log_level.upper() not in LOG_LEVELS:
+        raise typer.BadParameter(f"{log_level!r}: write one of {', '.join(LOG_LEVELS)}", param_hint="--log-level")
     set_up_logs(as_json=log_format == "json", level=log_level.upper())
     settings = OperatorSettings(
         kubeconfig=kubeconfig,
@@ -115,8 +134,14 @@ def run(
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C ends it with code 130 and without a traceback."""
+    """Run the command line.
+
+    Ctrl-C ends it with code 130, and output that cannot be written with code 1, both without a traceback.
+    """
     try:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        typer.echo(f"error: {error.filename or 'the output'}: {error.strerror or error}", err=True)
+        sys.exit(1)

@@ -13,7 +13,7 @@ from typing import Any
 from modelrelease.api.convert import plan_of, requests_of, source_of, templates_of, traffic_of
 from modelrelease.api.metricssource import Source
 from modelrelease.api.status import progress_from_status
-from modelrelease.cli.cluster import EXIT_DENIED, EXIT_NOT_FOUND, MAY_READ, fail
+from modelrelease.cli.cluster import EXIT_NOT_FOUND, fail
 from modelrelease.cli.governed import Governance, Refused, govern
 from modelrelease.controller import kube as api
 from modelrelease.controller.gather import resource_of
@@ -34,7 +34,7 @@ from modelrelease.gates.judge import JudgeSettings
 from modelrelease.gates.traffic import GateTraffic, Measured
 from modelrelease.gates.windows import known_habit
 from modelrelease.metrics import compose
-from modelrelease.metrics.client import prometheus
+from modelrelease.metrics.client import prometheus, source_label
 from modelrelease.metrics.collector import Collector
 from modelrelease.metrics.source import SourceSettings
 from modelrelease.metrics.subscription import Place, Subscription
@@ -100,13 +100,6 @@ def judged_with(plan: Plan, rules: int) -> JudgeSettings:
 
 async def measure(kube: Kube, doc: Mapping[str, Any], docs: Sequence[Any], namespace: str, ask: Ask) -> Basis:
     """Read everything and ask Prometheus. `docs` are the manifests of the file: templates in it go before others."""
-    try:
-        return await _measure(kube, doc, docs, namespace, ask)
-    except Denied as error:
-        fail(f"{error.message}; {MAY_READ.format(namespace)}", EXIT_DENIED)
-
-
-async def _measure(kube: Kube, doc: Mapping[str, Any], docs: Sequence[Any], namespace: str, ask: Ask) -> Basis:
     name, spec = doc["metadata"]["name"], doc.get("spec") or {}
     store = await store_for(kube, docs, spec, namespace)
     plan, traffic = plan_from(spec, known := await templates_for(kube, store, doc, namespace))
@@ -328,7 +321,8 @@ async def _collect(
     reasons = [problem.message for _, problem in found.values() if problem and problem.cause is Cause.SOURCE_DOWN]
     if collector.stats.failed_queries and collector.stats.failed_queries == collector.stats.queries and reasons:
         mend = "check the address" if ask.address else "give one that you can reach with --prometheus"
-        fail(f"Prometheus {source.address} (MetricsSource {source.name}): {reasons[0]}; {mend}")
+        reason = reasons[0].removeprefix(source_label(source.name)) if ask.address else reasons[0]
+        fail(f"{reason}; {mend}")
     return found
 
 

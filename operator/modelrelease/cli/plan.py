@@ -25,7 +25,7 @@ Bases = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command()(plan)
+    app.command(short_help="Show how long each stage needs, before a release.")(plan)
 
 
 def plan(

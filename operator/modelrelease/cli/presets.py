@@ -18,7 +18,7 @@ COLUMNS = ("name", "server", "kind", "type", "unit", "arm", "series")
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command()(presets)
+    app.command(short_help="List the built-in gate templates, or show some.")(presets)
 
 
 def presets(

@@ -40,7 +40,10 @@ def history(
     from modelrelease.controller import kube as api
 
     async def read(kube: Any) -> list[Any]:
-        return list(await kube.list(api.RECORDS, namespace, labelSelector=f"modelrelease.dev/release={name}"))
+        found = await kube.list(api.RECORDS, namespace, labelSelector=f"modelrelease.dev/release={name}")
+        if not found:  # Records outlive their release, so only where there are none does it have to be there.
+            await kube.get(api.RELEASES, namespace, name)
+        return list(found)
 
     records = sorted(on_cluster(kubeconfig, read), key=lambda record: record["spec"]["sequence"])
     specs = [record["spec"] for record in records]
@@ -71,7 +74,9 @@ def describe(release: Any) -> str:
         )
     for gate in said.get("gates") or []:
         where = f" [{gate['segment']}]" if gate.get("segment") else ""
-        lines.append(f"  gate       {gate['outcome']:<10} {gate['name']}{where}: {gate['sentence']}")
+        called = f"{gate['name']}/{gate['segment']}" if gate.get("segment") else gate["name"]
+        sentence = gate["sentence"].removeprefix(f"{called}: ")
+        lines.append(f"  gate       {gate['outcome']:<10} {gate['name']}{where}: {sentence}")
     for verdict in said.get("entry") or []:
         lines.append(one_line(f"  entry      {verdict['outcome']:<10} {verdict['sentence']}"))
     lines += request_lines(said.get("approval") or {})

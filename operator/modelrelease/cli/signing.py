@@ -23,7 +23,9 @@ def signed(heads: Mapping[Chain, Head], at: str, key: Path) -> bytes:
     _, serialization, private, _ = _library()
     try:
         loaded = serialization.load_pem_private_key(key.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
+    except OSError as error:
+        raise SigningError(f"{key}: {error.strerror}: openssl genpkey -algorithm ed25519 -out {key}") from error
+    except (ValueError, TypeError) as error:
         raise SigningError(f"{key}: {error}") from error
     if not isinstance(loaded, private):
         raise SigningError(f"{key}: write an Ed25519 key: openssl genpkey -algorithm ed25519 -out {key}")
@@ -42,8 +44,10 @@ def anchors_of(checkpoints: Path, key: Path) -> list[Anchor]:
     try:
         loaded = serialization.load_pem_public_key(key.read_bytes())
         lines = checkpoints.read_bytes().splitlines()
-    except (OSError, ValueError) as error:
-        raise SigningError(f"{key} or {checkpoints}: {error}") from error
+    except OSError as error:
+        raise SigningError(f"{error.filename}: {error.strerror}") from error
+    except ValueError as error:
+        raise SigningError(f"{key}: {error}") from error
     if not isinstance(loaded, public):
         raise SigningError(f"{key}: this is no Ed25519 public key: openssl pkey -in PRIVATE -pubout -out {key}")
     found: list[Anchor] = []

@@ -6,6 +6,7 @@ their models drop fields that a newer server sends, and their defaults retry and
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,10 +113,11 @@ class Kube:
     async def __aenter__(self) -> Self:
         settings = client.Configuration()
         settings.connection_pool_maxsize = 64
+        _refuse_missing(self._kubeconfig)
         try:
             await self._configure(settings)
         except Exception as error:  # The library raises what it stumbles over in a file that somebody wrote by hand.
-            where = self._kubeconfig or "the pod's service account, or ~/.kube/config,"
+            where = self._kubeconfig or "~/.kube/config"
             raise ApiError(0, "NoCluster", f"{where} does not say how to reach a cluster: {error}") from error
         self._api = client.ApiClient(configuration=settings)
         return self
@@ -239,6 +241,18 @@ class Kube:
         if 200 <= status < 300:
             return json.loads(raw) if raw else {}
         raise _error(verb, path, status, raw)
+
+
+def _refuse_missing(kubeconfig: Path | None) -> None:
+    """Raise where there is no file that could say how to reach a cluster. Several may be named, as in KUBECONFIG."""
+    if kubeconfig is not None:
+        if not any(Path(file).exists() for file in str(kubeconfig).split(os.pathsep) if file):
+            raise ApiError(
+                0, "NoCluster", f"kubeconfig {kubeconfig} does not exist: correct --kubeconfig or KUBECONFIG"
+            )
+    elif "KUBERNETES_SERVICE_HOST" not in os.environ and not (Path.home() / ".kube" / "config").exists():
+        mend = "set KUBECONFIG, or give --kubeconfig"
+        raise ApiError(0, "NoCluster", f"this is no pod, and there is no ~/.kube/config: {mend}")
 
 
 def _error(verb: str, path: str, status: int, raw: bytes) -> ApiError:

@@ -30,6 +30,10 @@ UNTOLD_GATEWAY = "traefik.io/gateway-controller"
 """Whose presets `gateway-…` names mean where the controller of the route's GatewayClass cannot be read."""
 
 
+MISSING_CHECK_S = 5.0
+"""How often a ConfigMap that is not there is looked for again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What was found for one generation of a release."""
@@ -70,7 +74,7 @@ class Units:
             known = Known(metadata["generation"], metadata["uid"], contents, {}, -1, None, monotonic())
         elif known.contents and live:
             known = await self._compared(known, metadata["namespace"])
-        elif known.contents and monotonic() - known.checked_at > self._check_s and key not in self._comparing:
+        elif known.contents and monotonic() - known.checked_at > self._pause_s(known) and key not in self._comparing:
             self._comparing[key] = asyncio.create_task(self._compare_behind(key, known, metadata["namespace"]))
         if known.template_version != version:
             templates = await self._templates(metadata["namespace"], spec)
@@ -79,6 +83,11 @@ class Units:
             known = replace(known, templates=templates, template_version=version, requests=requests)
         self._known[key] = known
         return known
+
+    def _pause_s(self, known: Known) -> float:
+        """How long what was read counts. A ConfigMap that is not there yet is often applied just after the release."""
+        missing = any(content is None for content in known.contents.values())
+        return min(MISSING_CHECK_S, self._check_s) if missing else self._check_s
 
     def unread(self, key: str, obj: Any) -> Known:
         """What is there when reading failed: what an earlier generation referred to, else nothing at all."""

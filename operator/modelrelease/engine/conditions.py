@@ -242,8 +242,8 @@ def _drift(step: Step) -> Iterable[Condition]:
 
 def _watch(progress: Progress) -> Iterable[Condition]:
     if progress.watch:
-        until = progress.watch.until.isoformat(timespec="seconds")
-        yield Condition("WatchComplete", "False", "Watching", f"{progress.watch.unit.version} is watched until {until}")
+        message = f"{progress.watch.unit.version} is watched until {progress.watch.until:%Y-%m-%d %H:%M:%SZ}"
+        yield Condition("WatchComplete", "False", "Watching", message)
     elif progress.outcomes and progress.outcomes[0].outcome == "WatchCompleted":
         yield Condition("WatchComplete", "True", "WatchCompleted", progress.outcomes[0].message)
 
@@ -252,7 +252,10 @@ def _superseded(release: Release, progress: Progress) -> Iterable[Condition]:
     """Production differs from the spec: what git says was stopped, or is still on its way (R19)."""
     wanted = release.unit.digest if release.unit else None
     if wanted and progress.stable and wanted != progress.stable.digest and progress.state not in IN_TRAFFIC:
-        message = f"production runs {progress.stable.version}, the spec says {release.unit.version}"  # type: ignore[union-attr]
+        version = release.unit.version  # type: ignore[union-attr]
+        message = f"production runs {progress.stable.version}, the spec says {version}"
+        if wanted in progress.stopped:
+            message += f": write another unit into spec.unit, or start it again with modelrelease retry {release.name}"
         yield Condition("SpecSuperseded", "True", "ProductionDiffers", message)
 
 

@@ -11,6 +11,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,11 @@ _CHUNK_BYTES = 256 * 1024
 
 
 __all__ = ["Answer", "Failed", "Prometheus", "RawSeries", "Samples", "ThreadedPrometheus", "prometheus"]
+
+
+def source_label(name: str) -> str:
+    """What the reason of each failure begins with."""
+    return f"MetricsSource {name}: "
 
 
 def prometheus(settings: SourceSettings, credentials: Path | None = None) -> "ThreadedPrometheus":
@@ -56,7 +62,13 @@ class ThreadedPrometheus:
         self._room = threading.Semaphore(settings.threads * QUEUE_PER_THREAD)
 
     async def query(self, promql: str, at: datetime) -> Answer:
-        """Evaluate `promql` at a time. Late, refused, broken and unreachable are all `Failed`."""
+        """Evaluate `promql` at a time. Late, refused, broken, unreachable: all are `Failed`, with the source's name."""
+        answer = await self._ask(promql, at)
+        if isinstance(answer, Failed):
+            return replace(answer, reason=f"{source_label(self._settings.name)}{answer.reason}")
+        return answer
+
+    async def _ask(self, promql: str, at: datetime) -> Answer:
         if not self._room.acquire(blocking=False):
             return Failed("too many queries are still hanging at this source")
         try:
@@ -93,7 +105,7 @@ class ThreadedPrometheus:
         except (_TooSlowError, requests.Timeout):
             return Failed(f"no answer within {self._settings.timeout_s:g} s")
         except requests.RequestException as error:
-            return Failed(f"cannot reach Prometheus: {_reason(error)}")
+            return Failed(f"cannot reach Prometheus at {self._settings.address}: {_reason(error)}")
         except Exception as error:
             return Failed(f"asking Prometheus failed: {error!r}"[:300])
 

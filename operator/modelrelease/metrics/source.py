@@ -71,7 +71,8 @@ class Credentials:
         if not file.is_relative_to(self.folder.resolve()):
             raise CredentialError(f"credential {name} leads out of the credentials folder")
         if not file.is_file():
-            raise CredentialError(f"credential {name} is not in the credentials folder")
+            mend = "put it into the Secret modelrelease-credentials, or correct the name"
+            raise CredentialError(f"spec.auth: credential {name} is not in the credentials folder: {mend}")
         return file
 
     def text(self, name: str) -> str:
