@@ -2,8 +2,8 @@
 
 The same grids and constants, and the same log E to 1e-9 (tests/gates/test_judging_bench.py). Each test has `step`,
 which takes one window of every release, `log_e`, and `keep`, which drops releases that are decided. Without a history
-(φ is NaN) `unknown` takes the place of `Bets`. It is written for one segment and for demands on a ratio, because that
-is what the simulation has.
+(φ is NaN) `unknown` takes the place of `Bets` and helps `Bound`. It is written for one segment and for demands on a
+ratio, because that is what the simulation has.
 """
 
 from dataclasses import dataclass
@@ -123,10 +123,13 @@ class Bets:
 
 
 class Bound:
-    """`demands.AtMost(bound)`, for releases whose errors are all independent, or all not."""
+    """`demands.AtMost(bound)`, for releases whose errors are all independent, or all not, or all unknown (φ NaN);
+    `comparative`: as the floor of a gate against stable."""
 
-    def __init__(self, bound: float, phi: Floats) -> None:
-        known, rows = together(phi), len(phi)
+    def __init__(self, bound: float, phi: Floats, *, comparative: bool = False) -> None:
+        rows, unseen = len(phi), bool(np.isnan(phi).any())
+        known = np.full(rows, HIGHEST_KNOWN) if unseen else together(phi)
+        self._surplus = unknown.Surplus(bound, rows, comparative=comparative) if unseen else None
         kinds = known if np.any(known > 1) else known[:1]
         tables = [alternatives(bound, float(each)) for each in kinds]
         self._weights = np.array(tables[0][0])
@@ -145,18 +148,26 @@ class Bound:
             gain = np.exp(np.clip(log_gain, -_FAR, _FAR))
             self._early = np.maximum(self._early * gain, _LOST)
             self._late = (self._late + put[:, None] * self._weights) * gain
+        if self._surplus is not None:
+            self._surplus.step(n_c, y_c, n_s, y_s)
 
     def log_e(self) -> Floats:
-        """The mean of both."""
+        """The mean of both, or of all."""
         with np.errstate(over="ignore"):
             from_later = np.maximum(_rest(self._windows), 1e-300) + self._late.sum(axis=1)
-            return np.log((self._early.sum(axis=1) + from_later) / 2)
+            found: Floats = np.log((self._early.sum(axis=1) + from_later) / 2)
+        if self._surplus is None:
+            return found
+        more: Floats = np.logaddexp(self._surplus.log_e(), self._surplus.log_beside())
+        return np.logaddexp(found, more) - np.log(3)
 
     def keep(self, rows: np.ndarray) -> None:
         """Go on with these releases only."""
         names = ["_windows", "_early", "_late"]
         for name in names if len(self._bad) == 1 else [*names, "_bad", "_good"]:
             setattr(self, name, getattr(self, name)[rows])
+        if self._surplus is not None:
+            self._surplus.keep(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +202,7 @@ def _run(
     if np.isnan(phi[0]):
         bets = unknown.Bets(pair.ratio, rows)
     maximum = Bound(pair.maximum, phi)
-    floor = None if pair.floor is None else Bound(pair.floor, phi)
+    floor = None if pair.floor is None else Bound(pair.floor, phi, comparative=True)
     found, alive = np.zeros(rows, int), np.arange(rows)
     window = [np.zeros(rows) for _ in counts]
     for tick in range(ticks):

@@ -7,6 +7,7 @@ from benchmarks.judging.scenarios import STAGE_TICKS, TICKS, Floats
 from benchmarks.judging.traffic import Traffic
 from modelrelease.gates.dispersion import CAUTION, PRIOR, SPANS, UNSEEN
 from modelrelease.gates.mirrored import _SHARES, mirrored
+from modelrelease.gates.runs import FADING
 
 
 def passed(
@@ -41,7 +42,7 @@ def log_pass(n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats, phi: Floats, ma
 def _phi_for_passing(n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats, phi: Floats) -> Floats:
     """`dispersion.phi_for_passing` after each window."""
     unseen = np.isnan(phi)[:, None]
-    found = np.broadcast_to(np.where(unseen, 1.0, CAUTION * together(phi)[:, None]), n_c.shape).copy()
+    found = np.where(unseen, _quiet(n_s, y_s), CAUTION * together(phi)[:, None])
     exposure, bad = n_c + n_s, y_c + y_s
     candidate = 0.5 + _before(np.cumsum(y_c * n_s / exposure, axis=1))
     stable = 0.5 + _before(np.cumsum(y_s * n_c / exposure, axis=1))
@@ -63,6 +64,20 @@ def _phi_for_passing(n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats, phi: Fl
         squares = _windows(y_c - share * bad, ticks) ** 2, _windows(bad * share * (1 - share), ticks)
         found = np.maximum(found, CAUTION * _look(squares, ticks, 0, n_c.shape[1]))
     return found
+
+
+def _quiet(n: Floats, y: Floats) -> Floats:
+    """`runs.noise` after each window; stable has requests in all of them."""
+    before_n, before_y = _before(np.cumsum(n, axis=1)), _before(np.cumsum(y, axis=1))
+    rate = np.where(before_n > 0, before_y / np.maximum(before_n, 1e-300), y / n)
+    e, left = y - n * rate, np.zeros(len(n))
+    products = np.empty_like(e)
+    for window in range(e.shape[1]):
+        products[:, window] = e[:, window] * left
+        left = FADING * left + e[:, window]
+    squares = np.cumsum(e**2, axis=1) + 2 * np.maximum(np.cumsum(products, axis=1), 0.0)
+    found = (squares + PRIOR) / (np.cumsum(n * rate * (1 - rate), axis=1) + PRIOR)
+    return 1 + CAUTION * np.maximum(0.0, found - 1)
 
 
 def _look(squares: tuple[Floats, Floats], ticks: int, late: int, windows: int) -> Floats:

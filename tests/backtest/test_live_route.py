@@ -16,12 +16,12 @@ from modelrelease.sandbox import Sandbox
 from modelrelease.sandbox.load import LoadThread
 from modelrelease.sandbox.scene import Scene, install
 
-SECONDS = 20
+SECONDS = 28
 
 
 @pytest.fixture
 def scene(sandbox: Sandbox, namespace: str) -> Iterator[Scene]:
-    """One version behind a route, half of whose answers fail from some moment on."""
+    """One version behind a route, nearly all of whose answers fail from some moment on."""
     install(sandbox)
     made = Scene(sandbox, namespace)
     made.serve("v1")
@@ -36,7 +36,7 @@ def scene(sandbox: Sandbox, namespace: str) -> Iterator[Scene]:
 def test_a_route_is_found_in_the_cluster_and_its_failure_in_history(scene: Scene, tmp_path: Path) -> None:
     file = tmp_path / "release.yaml"
     stages = [
-        {"name": "broad", "exposure": [{"percent": "20"}], "minDuration": "10s"},
+        {"name": "broad", "exposure": [{"percent": "20"}], "minDuration": "12s"},
         {"name": "full", "exposure": [{"percent": "100"}]},
     ]
     file.write_text(yaml.safe_dump(scene.manifest("v2", stages=stages)))
@@ -44,7 +44,7 @@ def test_a_route_is_found_in_the_cluster_and_its_failure_in_history(scene: Scene
     with LoadThread(scene.load(60, SECONDS)):
         time.sleep(SECONDS / 2)
         failing = time.time()
-        scene.models["v1"].set_behaviour(failure_fraction=0.5)
+        scene.models["v1"].set_behaviour(failure_fraction=0.9)
         time.sleep(SECONDS / 2 + 2)
     since, until = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) for at in (began - 2, time.time()))
     incident = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(failing - 2))

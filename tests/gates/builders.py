@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from modelrelease.domain.evidence import Evidence, Problem, Stratum, Tally
@@ -33,7 +34,9 @@ LATENCY = Quantile(Series("latency_seconds_bucket"), "0.95")
 SCORE = Mean(Series("score_sum"), Series("score_count"))
 COST = Cost(Series("cost_total"), Series("tokens_total"))
 VALUE = Value("drift_index")
-SETTINGS = JudgeSettings(alpha=0.01, beta=0.05, gates=1, fresh_s=30, min_events=1)
+UNKNOWN = JudgeSettings(alpha=0.01, beta=0.05, gates=1, fresh_s=30, min_events=1)
+SETTINGS = replace(UNKNOWN, phi=1.0)
+"""Stable's history shows independent events; UNKNOWN: it shows nothing."""
 
 
 def gate(

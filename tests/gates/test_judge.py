@@ -22,6 +22,7 @@ from tests.gates.builders import (
     SCORE,
     SETTINGS,
     T0,
+    UNKNOWN,
     VALUE,
     ask,
     evidence,
@@ -199,12 +200,14 @@ def test_a_state_is_never_judged_by_another_rule() -> None:
 
 
 def test_windows_are_compared_only_once_they_are_long_enough() -> None:
-    of, settings = gate(), replace(SETTINGS, window_s=20)
+    of, settings = gate(), replace(UNKNOWN, window_s=20)
     state = folded(of, evidence(*BAD[:3]), settings=settings)
     assert dict(ask(of, state).numbers)["n_c"] == 0
     assert dict(ask(of, judge.fold(of, state, evidence(BAD[3]))).numbers)["n_c"] == 80
     by_hand = [replace(stratum(tick, (80, 40), (320, 4)), end=BAD[tick + 3].end) for tick in (0, 4)]
-    assert folded(of, evidence(*BAD), settings=settings).tracks == folded(of, evidence(*by_hand)).tracks
+    assert (
+        folded(of, evidence(*BAD), settings=settings).tracks == folded(of, evidence(*by_hand), settings=UNKNOWN).tracks
+    )
 
 
 def test_a_plain_bound_does_not_wait_for_long_windows() -> None:

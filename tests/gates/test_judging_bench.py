@@ -111,6 +111,22 @@ def test_bounds_are_those_of_the_product(bound: float, phi: float) -> None:
             assert found[row] == pytest.approx(demand.log_revert(states[row]), rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.parametrize(("scenario", "per_s"), [("bursts-3", 5), ("bursts-10-spread", 50), ("independent", 50)])
+def test_without_a_history_bounds_are_those_of_the_product(scenario: str, per_s: float) -> None:
+    traffic = some(BY_NAME[scenario], per_s=per_s)
+    traffic.y_s[0] = 0.0  # a clean stable
+    machine = ratio_machine(under("0.05"))
+    vector, states = Bound(0.05, np.full(3, np.nan)), [machine.start(None) for _ in range(3)]
+    for index in range(300):
+        now = [part[:, index] for part in (traffic.n_c, traffic.y_c, traffic.n_s, traffic.y_s)]
+        vector.step(*now)
+        found = vector.log_e()
+        for row in range(3):
+            n_c, y_c, n_s, y_s = (float(part[row]) for part in now)
+            states[row] = machine.count(states[row], Tally(n_c, y_c), Tally(n_s, y_s), "")
+            assert found[row] == pytest.approx(machine.log_revert(states[row]), rel=1e-9, abs=1e-9)
+
+
 @pytest.mark.parametrize("scenario", [scenario.name for scenario in SCENARIOS])
 @pytest.mark.parametrize("per_s", [5, 500])
 def test_habits_are_those_that_the_operator_would_choose(scenario: str, per_s: float) -> None:

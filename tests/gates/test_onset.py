@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from modelrelease.domain.habit import Habit
 from modelrelease.gates.counts import Counts
 from modelrelease.gates.demands import AtMost
 from modelrelease.gates.onset import Onset, share_of, unstaked
@@ -12,9 +13,13 @@ from modelrelease.gates.onset import Onset, share_of, unstaked
 THREE_GATES = math.log(300)
 
 
-def run(demand: AtMost, rates: list[float], per_window: int, seed: int) -> int | None:
+ALONE = Habit(0, 1.0)
+"""Stable's bad events are independent."""
+
+
+def run(demand: AtMost, rates: list[float], per_window: int, seed: int, habit: Habit | None = ALONE) -> int | None:
     """At which window (from 1) the demand is refuted."""
-    source, state = random.Random(seed), demand.start()
+    source, state = random.Random(seed), demand.start(habit)
     for number, rate in enumerate(rates, 1):
         bad = sum(source.random() < rate for _ in range(per_window))
         state = demand.update(state, Counts(float(per_window), float(bad)))
@@ -30,13 +35,21 @@ def test_half_failing_after_clean_windows_is_found_within_two_windows_of_twenty(
     assert found[-1] - clean <= 4
 
 
+@pytest.mark.parametrize(("clean", "windows"), [(5, 7), (50, 7), (500, 8)])
+def test_where_no_habit_is_known_it_takes_some_windows_more(clean: int, windows: int) -> None:
+    rates = [0.0] * clean + [0.5] * 20
+    found = sorted(run(AtMost(0.05), rates, 20, seed, None) or 10**6 for seed in range(20))
+    assert 3 <= found[len(found) // 2] - clean <= windows
+
+
 def test_the_shares_of_all_windows_add_up_to_one() -> None:
     for windows in (1, 2, 10, 1000):
         assert math.isclose(sum(share_of(k) for k in range(1, windows + 1)) + unstaked(windows), 1.0)
 
 
-def test_a_rate_at_the_bound_is_seldom_refuted_however_often_one_looks() -> None:
-    refuted = sum(run(AtMost(0.05), [0.05] * 300, 20, seed) is not None for seed in range(300))
+@pytest.mark.parametrize("habit", [ALONE, None])
+def test_a_rate_at_the_bound_is_seldom_refuted_however_often_one_looks(habit: Habit | None) -> None:
+    refuted = sum(run(AtMost(0.05), [0.05] * 300, 20, seed, habit) is not None for seed in range(300))
     assert refuted <= 3, f"{refuted} of 300 at a nominal 1 in 300"
 
 

@@ -181,7 +181,8 @@ def test_the_expected_need_is_walds_and_a_half_at_most(ratio: float, tests: int)
 
     def evidence_after(candidate_events: float) -> float:
         arms = Arms(50 * share, 50 * (1 - share), p, p * ratio)
-        return log_revert(machine, [Stay((arms,), candidate_events / (50 * share))], window_s=5.0)
+        stays = [Stay((arms,), candidate_events / (50 * share))]
+        return log_revert(machine, stays, window_s=5.0, bursts=Bursts(habit=Habit(0, 1.0)))
 
     threshold = math.log(tests / alpha)
     assert evidence_after(1.05 * least) < threshold < evidence_after(1.5 * least)

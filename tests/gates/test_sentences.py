@@ -39,7 +39,7 @@ def _scores(mean: float) -> list[Stratum]:
             gate(rule=MARGIN),
             FIVE_TIMES,
             "errors: 41 of 1,230 on the candidate against 328 of 61,500 on stable; "
-            "rate ratio at least 5.04 with 99 % confidence, 1.5 allowed",
+            "rate ratio at least 3.2 with 99 % confidence, 1.5 allowed",
         ),
         (
             gate(rule=MARGIN),
@@ -100,7 +100,7 @@ def _scores(mean: float) -> list[Stratum]:
             gate(LATENCY, MARGIN, name="latency"),
             [histogram(tick, {0.1: 60, 0.5: 10, 1.0: 30}, {0.1: 700, 0.5: 250, 1.0: 50}) for tick in range(9)],
             "latency: 240 of 800 over 0.5 s on the candidate against 400 of 8,000 on stable; "
-            "slow share ratio at least 2.36 with 99 % confidence, 1.5 allowed",
+            "slow share ratio at least 4.33 with 99 % confidence, 1.5 allowed",
         ),
         (
             gate(SCORE, AgainstStable(max_difference="0.02"), name="quality", kind=Kind.QUALITY),

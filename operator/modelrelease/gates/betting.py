@@ -159,7 +159,7 @@ def _play(
     scaled = [stake / window.phi for stake in stakes]
     bets = [(stake, math.log1p(stake * window.y_c)) for stake in scaled]
     factors = (
-        gain - math.log1p(stake * expected)
+        (gain - math.log1p(stake * expected)) / window.drag
         for expected in [null.expected(window) for null in nulls]
         for stake, gain in bets
     )

@@ -2,7 +2,8 @@
 
 Mixtures of Bernoulli likelihood ratios over a grid of rates on the far side of the bound: E-processes for the null
 p ≤ maximum (revert) and p ≥ maximum (pass) (Robbins and Siegmund 1974; Wald 1945 for one alternative). Assumption:
-requests fail independently of each other given their rate. Bursts break it; a gate against stable does not need it.
+requests fail independently of each other given their rate, as stable's history shows. Bursts break it; where nothing is
+known of them, surplus.py bets.
 
 Half of the weight lies within five times the odds of the bound, where it is near Wald's test, and half between there
 and nine failures in ten, so that a broken candidate is seen within a handful of requests. A Beta prior was rejected:
@@ -24,7 +25,9 @@ from functools import lru_cache
 from modelrelease.gates.counts import Counts
 from modelrelease.gates.sequences import expit, linear_grid, log_dot_exp, logit
 
-_SMALLEST = 1e-9
+SMALLEST = 1e-9
+"""Bounds are at least so far from 0 and from 1."""
+
 _NEAR, _FAR = 16, 24
 _HALVES = tuple([0.5 / _NEAR] * _NEAR + [0.5 / _FAR] * _FAR)
 _LESS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -67,7 +70,7 @@ class Binomial:
 
     def log_e(self, state: Trials) -> float:
         """The log E-value against the null."""
-        bound = min(max(self.bound, _SMALLEST), 1 - _SMALLEST)
+        bound = min(max(self.bound, SMALLEST), 1 - SMALLEST)
         weights, if_bad, if_good = (
             _tilted(bound, self.phi) if self.above and self.phi > 1 else _table(bound, self.above)
         )
@@ -83,7 +86,7 @@ class Binomial:
 def alternatives(bound: float, phi: float = 1.0) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
     """What is bet on against p ≤ `bound`: weights, and the log factors of a bad and of a good request; rates above the
     bound, or tilts of bursts where `phi` is above 1."""
-    bound = min(max(bound, _SMALLEST), 1 - _SMALLEST)
+    bound = min(max(bound, SMALLEST), 1 - SMALLEST)
     return _tilted(bound, phi) if phi > 1 else _table(bound, True)
 
 

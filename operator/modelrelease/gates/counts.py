@@ -13,8 +13,8 @@ class Counts:
     """Events and bad events of the candidate (c) and of stable (s).
 
     `phi`: how much noisier than independent events stable was before this window (≥ 1). `drag`: by how much windows
-    that resemble their predecessors overstate what they prove (≥ 1). Tests may use both, because they were known before
-    the window.
+    that resemble their predecessors overstate what they prove (≥ 1). `spotless`: whether all of stable's events so far
+    were good, or all bad (runs.py). Tests may use these: they were known before the window, or are stable's alone.
     """
 
     n_c: float = 0.0
@@ -23,6 +23,7 @@ class Counts:
     y_s: float = 0.0
     phi: float = 1.0
     drag: float = 1.0
+    spotless: tuple[bool, bool] = (False, False)
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(self.n_c + other.n_c, self.y_c + other.y_c, self.n_s + other.n_s, self.y_s + other.y_s)
@@ -36,7 +37,7 @@ class Counts:
     def inverted(self) -> "Counts":
         """Good events counted as bad ones, for demands of at least so many."""
         good_c, good_s = self.n_c - self.y_c, self.n_s - self.y_s
-        return Counts(self.n_c, good_c, self.n_s, good_s, self.phi, self.drag)
+        return Counts(self.n_c, good_c, self.n_s, good_s, self.phi, self.drag, self.spotless[::-1])
 
 
 NO_COUNTS = Counts()

@@ -4,17 +4,18 @@ The margin is one and the same: revert tests "the rate keeps the demand", pass t
 statistic (or another pair of tests for a demand) is one class here and one line in `ratio.demands_of`.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from modelrelease.domain.habit import Habit
+from modelrelease.domain.habit import HIGHEST_KNOWN, Habit
 from modelrelease.gates.betting import Bets, Betting, against_difference, against_ratio
 from modelrelease.gates.binomial import NO_TRIALS, Binomial, Trials, lower_bound
 from modelrelease.gates.counts import Counts
 from modelrelease.gates.difference import Difference, Gap
 from modelrelease.gates.mirrored import Likelihood, Mirrored, mirrored
 from modelrelease.gates.onset import NO_STAKES, Onset, Stakes
+from modelrelease.gates.sequences import log_mean_exp
+from modelrelease.gates.surplus import Capital, Surplus
 from modelrelease.gates.words import above, at_least, at_most, below, number, percent
 
 S = TypeVar("S")
@@ -48,11 +49,14 @@ AnyDemand = Demand[Any]
 
 @dataclass(frozen=True, slots=True)
 class BoundSides:
-    """All requests so far, the stakes on a late onset, and stable's φ where it is known (else 1)."""
+    """All requests so far, the stakes on a late onset, and stable's φ; where that is unknown it is the largest, and
+    `capital` is what was bet on the windows' surplus, and `clean` the stakes put in while stable was without fault."""
 
     trials: Trials = NO_TRIALS
     stakes: Stakes = NO_STAKES
     phi: float = 1.0
+    capital: Capital | None = None
+    clean: Stakes = NO_STAKES
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class AtMost:
     bound: float
 
     def start(self, habit: Habit | None = None) -> BoundSides:
-        return BoundSides(phi=habit.together if habit else 1.0)
+        return _start_of_bound(habit)
 
     def update(self, state: BoundSides, window: Counts) -> BoundSides:
         return _bound_sides(state, self.bound, window)
@@ -71,7 +75,7 @@ class AtMost:
         return _either(self.bound, state)
 
     def log_pass(self, state: BoundSides, phi: float) -> float:
-        return Binomial(self.bound, above=False, phi=state.phi).log_e(state.trials)
+        return _under(self.bound, state, phi)
 
     def refuted(self, state: BoundSides, rate: str, threshold: float, sure: str) -> str:
         shown = max(self.bound, lower_bound(state.trials.n, state.trials.y, threshold, state.phi))
@@ -88,7 +92,7 @@ class AtLeast:
     bound: float
 
     def start(self, habit: Habit | None = None) -> BoundSides:
-        return BoundSides(phi=habit.together if habit else 1.0)
+        return _start_of_bound(habit)
 
     def update(self, state: BoundSides, window: Counts) -> BoundSides:
         return _bound_sides(state, 1 - self.bound, window.inverted)
@@ -97,7 +101,7 @@ class AtLeast:
         return _either(1 - self.bound, state)
 
     def log_pass(self, state: BoundSides, phi: float) -> float:
-        return Binomial(1 - self.bound, above=False, phi=state.phi).log_e(state.trials)
+        return _under(1 - self.bound, state, phi)
 
     def refuted(self, state: BoundSides, rate: str, threshold: float, sure: str) -> str:
         shown = min(self.bound, 1 - lower_bound(state.trials.n, state.trials.y, threshold, state.phi))
@@ -180,17 +184,32 @@ class WithinDifference:
         return f"{rate} less than {number(100 * self.passing.margin)} points above stable's"
 
 
+def _start_of_bound(habit: Habit | None) -> BoundSides:
+    return BoundSides(phi=habit.together) if habit else BoundSides(phi=HIGHEST_KNOWN, capital=Capital())
+
+
 def _bound_sides(state: BoundSides, bound: float, window: Counts) -> BoundSides:
     trials = Trials(state.trials.n + window.n_c, state.trials.y + window.y_c)
-    return BoundSides(trials, Onset(bound, state.phi).update(state.stakes, window), state.phi)
+    stakes = Onset(bound, state.phi).update(state.stakes, window)
+    if state.capital is None:
+        return BoundSides(trials, stakes, state.phi)
+    clean = Onset(bound).update(state.clean, window) if window.spotless[0] else state.clean
+    return BoundSides(trials, stakes, state.phi, Surplus(bound).update(state.capital, window), clean)
 
 
 def _either(bound: float, state: BoundSides) -> float:
-    """The mean of two E-values against the same null: bad from the start, and bad from some window on."""
+    """The mean of two E-values against the same null: bad from the start, and bad from some window on; and where
+    stable's habit is unknown, the mean of that, of the bets on the surplus and of those beside a clean stable."""
     from_start = Binomial(bound, above=True, phi=state.phi).log_e(state.trials)
     from_later = Onset(bound, state.phi).log_e(state.stakes)
-    top = max(from_start, from_later)
-    return top + math.log((math.exp(from_start - top) + math.exp(from_later - top)) / 2)
+    evidence = log_mean_exp([from_start, from_later])
+    if state.capital is None:
+        return evidence
+    return log_mean_exp([evidence, Surplus(bound).log_e(state.capital), Onset(bound).log_e(state.clean)])
+
+
+def _under(bound: float, state: BoundSides, phi: float) -> float:
+    return Binomial(bound, above=False, phi=state.phi if state.capital is None else phi).log_e(state.trials)
 
 
 RateState = BoundSides | RatioSides | DifferenceSides

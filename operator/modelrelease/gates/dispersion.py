@@ -120,12 +120,12 @@ def phi_for_stakes(dispersions: tuple[Dispersion, ...]) -> float:
     return min(HIGHEST, max(1.0, _phi([item.spans[0].over_time for item in dispersions])))
 
 
-def phi_for_passing(dispersions: tuple[Dispersion, ...], habit: Habit | None = None) -> float:
-    """The largest φ of both looks and all spans, raised by CAUTION, at least 1.
+def phi_for_passing(dispersions: tuple[Dispersion, ...], habit: Habit | None = None, least: float = 1.0) -> float:
+    """The largest φ of both looks and all spans, raised by CAUTION, and not under `least`.
 
     Where stable's habit is known, its φ takes UNSEEN's place and is the least that is found.
     """
-    found = 1.0 if habit is None else CAUTION * habit.together
+    found = least if habit is None else CAUTION * habit.together
     for index, (ticks, _) in enumerate(SPANS):
         spans = [item.spans[index] for item in dispersions]
         over_time = _phi([span.over_time for span in spans])

@@ -16,21 +16,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from modelrelease.domain.habit import Habit
+from modelrelease.domain.habit import HIGHEST_KNOWN, Habit
 from modelrelease.gates.betting import Betting, Null
 from modelrelease.gates.binomial import Binomial, Trials
 from modelrelease.gates.contrast import BURN_IN_EVENTS, BURN_IN_WINDOWS, Contrast, ContrastMachine
 from modelrelease.gates.counts import Counts
 from modelrelease.gates.demands import AnyDemand, AtLeast, AtMost, WithinDifference, WithinRatio
 from modelrelease.gates.dispersion import CAUTION, SPANS, UNSEEN
+from modelrelease.gates.laws import grid
 from modelrelease.gates.ratio import RatioMachine
+from modelrelease.gates.runs import worth
 from modelrelease.gates.sequences import all_of, log_mean_exp, student_log_e
+from modelrelease.gates.surplus import STAKES, clipped, stakes
 
-POINTS = 9
-"""Points of the grid of counts in each arm."""
-
-MANY = 80.0
-"""From this mean (times φ) on a count is taken by three points of the normal law instead of one by one."""
+RUNS_BY_CHANCE = 2.5
+"""How much chance adds to the runs that are seen in one window; less with the root of their number (simulated)."""
 
 CHANCE = 0.35
 """By how many standard errors the largest of the estimates of φ is usually above the truth (simulated)."""
@@ -78,6 +78,18 @@ class Bursts:
         """The φ that stakes are sized with."""
         return round(self.habit.together if self.habit else self.stakes, 2)
 
+    @property
+    def lasting(self) -> float:
+        """For how many windows' worth bad events come in runs, as the judge learns it where it knows no habit."""
+        return max(1.0, 1 + CAUTION * (max(self.spans) / max(1.0, self.spans[0]) - 1))
+
+    def quiet(self, windows: float) -> float:
+        """The φ that a pass under an absolute bound is tempered with after so many windows."""
+        if self.habit is not None:
+            return self.habit.together
+        found = max(1.0, *self.spans)
+        return 1 + CAUTION * (found * (1 + RUNS_BY_CHANCE / math.sqrt(max(1.0, windows))) - 1)
+
     def passing(self, windows: float) -> float:
         """The φ that a pass is tempered with after so many windows: longer spans count as UNSEEN at first."""
         found = 1.0 if self.habit is None else CAUTION * self.habit.together
@@ -100,7 +112,9 @@ def log_revert(machine: object, stays: Sequence[Stay], *, window_s: float, burst
     match machine:
         case RatioMachine():
             evidence = log_mean_exp([_refuted(demand, stays, window_s, bursts) for demand in machine.demands])
-            return evidence if machine.floor is None else min(evidence, _above(machine.floor.bound, stays, bursts))
+            if machine.floor is None:
+                return evidence
+            return min(evidence, _above(machine.floor.bound, stays, window_s, bursts, comparative=machine.comparative))
         case ContrastMachine():
             found = [_contrast(demand, machine, stays, window_s, 1.0) for demand in machine.demands]
             evidence = log_mean_exp(found)
@@ -115,9 +129,10 @@ def log_pass(machine: object, stays: Sequence[Stay], *, window_s: float, bursts:
     """The expected log E-value against breaking the rule, after all `stays`."""
     match machine:
         case RatioMachine():
-            phi = bursts.passing(sum(stay.seconds for stay in stays) / window_s)
-            found = [_proven(demand, stays, phi, bursts) for demand in machine.demands]
-            floor = None if machine.floor is None else _under(machine.floor.bound, stays, bursts)
+            windows = sum(stay.seconds for stay in stays) / window_s
+            phi, quiet = bursts.passing(windows), bursts.quiet(windows)
+            found = [_proven(demand, stays, phi, quiet) for demand in machine.demands]
+            floor = None if machine.floor is None else _under(machine.floor.bound, stays, quiet)
         case ContrastMachine():
             found = [_contrast(demand, machine, stays, window_s, -1.0) for demand in machine.demands]
             floor = None if machine.floor is None else _contrast(machine.floor, machine, stays, window_s, -1.0)
@@ -129,21 +144,21 @@ def log_pass(machine: object, stays: Sequence[Stay], *, window_s: float, bursts:
 def _refuted(demand: AnyDemand, stays: Sequence[Stay], window_s: float, bursts: Bursts) -> float:
     match demand:
         case AtMost(bound):
-            return _above(bound, stays, bursts)
+            return _above(bound, stays, window_s, bursts)
         case AtLeast(bound):
-            return _above(1 - bound, _inverted(stays), bursts)
+            return _above(1 - bound, _inverted(stays), window_s, bursts)
         case WithinRatio() | WithinDifference():
             return _bets(demand.revert.null, stays, window_s, bursts)
         case _:
             raise TypeError(f"nothing is known of how fast {type(demand).__name__} is refuted")
 
 
-def _proven(demand: AnyDemand, stays: Sequence[Stay], phi: float, bursts: Bursts) -> float:
+def _proven(demand: AnyDemand, stays: Sequence[Stay], phi: float, quiet: float) -> float:
     match demand:
         case AtMost(bound):
-            return _under(bound, stays, bursts)
+            return _under(bound, stays, quiet)
         case AtLeast(bound):
-            return _under(1 - bound, _inverted(stays), bursts)
+            return _under(1 - bound, _inverted(stays), quiet)
         case WithinRatio() | WithinDifference():
             state = demand.passing.start()
             for counts in _counts(stays):
@@ -153,14 +168,45 @@ def _proven(demand: AnyDemand, stays: Sequence[Stay], phi: float, bursts: Bursts
             raise TypeError(f"nothing is known of how fast {type(demand).__name__} is proven")
 
 
-def _above(bound: float, stays: Sequence[Stay], bursts: Bursts) -> float:
-    """Half of the judge's stake is on failures from the start, the other half on later ones."""
-    phi = bursts.habit.together if bursts.habit else 1.0
-    return Binomial(bound, above=True, phi=phi).log_e(_trials(stays)) - math.log(2)
+def _above(bound: float, stays: Sequence[Stay], window_s: float, bursts: Bursts, *, comparative: bool = False) -> float:
+    """Half of the judge's stake is on failures from the start, the other half on later ones; where no habit is known,
+    half of both is on the windows' surplus."""
+    phi = bursts.habit.together if bursts.habit else HIGHEST_KNOWN
+    evidence = Binomial(bound, above=True, phi=phi).log_e(_trials(stays))
+    if bursts.habit is None:
+        surplus = _surplus(bound, stays, window_s, bursts, comparative=comparative)
+        evidence = log_mean_exp([evidence, surplus, 0.0])
+    return evidence - math.log(2)
 
 
-def _under(bound: float, stays: Sequence[Stay], bursts: Bursts) -> float:
-    phi = bursts.habit.together if bursts.habit else 1.0
+def _surplus(bound: float, stays: Sequence[Stay], window_s: float, bursts: Bursts, *, comparative: bool) -> float:
+    """The mean over the stakes on the windows' surplus of what their capital is expected to be."""
+    played, logs = 0.0, [0.0] * STAKES
+    for stay in stays:
+        for arms in stay.arms:
+            if arms.candidate_per_s > 0 and stay.seconds > 0:
+                before, played = played, played + stay.seconds / window_s
+                counted = worth(played, bursts.lasting, comparative=comparative)
+                counted -= worth(before, bursts.lasting, comparative=comparative)
+                gains = _gains_of_surplus(bound, arms, window_s, bursts.sized)
+                logs = [log + counted * gain for log, gain in zip(logs, gains, strict=True)]
+    return log_mean_exp(logs)
+
+
+@lru_cache(maxsize=1024)
+def _gains_of_surplus(bound: float, arms: Arms, window_s: float, phi: float) -> tuple[float, ...]:
+    """What each stake is expected to gain in one window without drag."""
+    n, allowed = arms.candidate_per_s * window_s, clipped(bound)
+    gains = [0.0] * STAKES
+    for bad, weight in grid(n * arms.candidate, phi):
+        gains = [
+            gain + weight * (math.log1p(stake * bad) - math.log1p(stake * max(n, bad) * allowed))
+            for gain, stake in zip(gains, stakes(bound), strict=True)
+        ]
+    return tuple(gains)
+
+
+def _under(bound: float, stays: Sequence[Stay], phi: float) -> float:
     return Binomial(bound, above=False, phi=phi).log_e(_trials(stays))
 
 
@@ -188,13 +234,17 @@ def _counts(stays: Sequence[Stay]) -> Iterable[Counts]:
 
 def _bets(null: Null, stays: Sequence[Stay], window_s: float, bursts: Bursts) -> float:
     """The judge's mean over the stakes of what their capital is expected to be."""
-    betting, known = Betting(null), bursts.habit is not None
+    betting, known, played = Betting(null), bursts.habit is not None, 0.0
     state = betting.start(known=known)
     for stay in stays:
         for arms in stay.arms:
             if arms.both and stay.seconds > 0:
                 gains = _gains(betting, arms, window_s, bursts.sized, known)
-                windows = stay.seconds / window_s
+                before, played = played, played + stay.seconds / window_s
+                windows = played - before
+                if not known:
+                    windows = worth(played, bursts.lasting, comparative=True)
+                    windows -= worth(before, bursts.lasting, comparative=True)
                 capital = tuple(log + windows * gain for log, gain in zip(state.capital, gains, strict=True))
                 state = replace(state, capital=capital)
     return betting.log_e(state)
@@ -206,44 +256,12 @@ def _gains(betting: Betting, arms: Arms, window_s: float, phi: float, known: boo
     n_c, n_s = arms.candidate_per_s * window_s, arms.stable_per_s * window_s
     before = betting.start(known=known)
     gains = [0.0] * len(before.capital)
-    for bad_c, weight_c in _grid(n_c * arms.candidate, phi):
-        for bad_s, weight_s in _grid(n_s * arms.stable, phi):
+    for bad_c, weight_c in grid(n_c * arms.candidate, phi):
+        for bad_s, weight_s in grid(n_s * arms.stable, phi):
             window = Counts(max(n_c, bad_c), bad_c, max(n_s, bad_s), bad_s, phi)
             after = betting.update(before, window).capital
             gains = [gain + weight_c * weight_s * log for gain, log in zip(gains, after, strict=True)]
     return tuple(gains)
-
-
-@lru_cache(maxsize=1024)
-def _grid(mean: float, phi: float) -> tuple[tuple[float, float], ...]:
-    """Counts of one window and their probabilities, neighbours taken together at their mean; none is kept apart."""
-    if mean <= 0:
-        return ((0.0, 1.0),)
-    if mean > MANY * phi:
-        step = math.sqrt(3 * phi * mean)
-        return ((mean - step, 1 / 6), (mean, 2 / 3), (mean + step, 1 / 6))
-    law = _law(mean, phi)
-    found, rest = [(0.0, law[0])], 1 - law[0]
-    mass = total = 0.0
-    for bad, weight in enumerate(law[1:], 1):
-        mass, total = mass + weight, total + bad * weight
-        if mass >= rest / (POINTS - 1) or bad == len(law) - 1:
-            found.append((total / mass, mass))
-            mass = total = 0.0
-    return tuple(found)
-
-
-def _law(mean: float, phi: float) -> list[float]:
-    """Probabilities of 0, 1, 2 … bad events: Poisson for φ = 1, else negative binomial with variance φ·mean."""
-    more = max(0.0, 1 - 1 / phi)
-    size = mean / (phi - 1) if more else 0.0
-    weight, left = (math.exp(-size * math.log(phi)) if more else math.exp(-mean)), 1.0
-    found: list[float] = []
-    while left > 1e-9 and len(found) < 4000:
-        found.append(weight)
-        left -= weight
-        weight *= (more * (len(found) - 1 + size) if more else mean) / len(found)
-    return found
 
 
 def _contrast(

@@ -59,7 +59,7 @@ class QuantileMachine:
             return replace(state, troubles=(*others, (segment, why)))
         if state.bound is None:
             return self._calibrate(replace(state, troubles=others), stable)
-        tallies = slow_tally(candidate, state.bound), slow_tally(stable, state.bound)
+        tallies = slow_tally(candidate, state.bound), slow_tally(stratum.stable.buckets, state.bound)
         return Slow(self.ratio.count(state.counts, *tallies, segment), state.bound, troubles=others)
 
     def log_revert(self, state: Slow) -> float:

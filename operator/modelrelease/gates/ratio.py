@@ -6,7 +6,7 @@ or under the floor" too (the smaller E-value counts), and a pass may prove eithe
 margin nor the floor is kept, both nulls are true together).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from modelrelease.domain.evidence import Problem, Stratum, Tally
@@ -26,6 +26,8 @@ from modelrelease.gates.demands import (
 from modelrelease.gates.dispersion import Dispersion, phi_for_passing, phi_for_stakes
 from modelrelease.gates.echo import Echo, burst_noise, drag, fading
 from modelrelease.gates.machine import Bars, Numbers
+from modelrelease.gates.runs import Runs, noise, spotless
+from modelrelease.gates.runs import drag as drag_of_runs
 from modelrelease.gates.sequences import all_of, log_mean_exp
 from modelrelease.gates.words import confidence, count
 
@@ -34,7 +36,7 @@ from modelrelease.gates.words import confidence, count
 class Proportions:
     """Totals, stable's dispersion per segment (against stable only), and the state of each demand in turn.
 
-    `habit`: stable's, where it is known; then `echoes` holds the echo of each segment.
+    `habit`: stable's, where it is known; then `echoes` holds the echo of each segment, else `runs` stable's runs.
     """
 
     totals: Counts = NO_COUNTS
@@ -43,6 +45,7 @@ class Proportions:
     floor: BoundSides | None = None
     habit: Habit | None = None
     echoes: tuple[Echo, ...] = ()
+    runs: tuple[Runs, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,14 @@ class RatioMachine:
         """Count one window of one segment; its φ and its drag come from what was known before it."""
         habit = state.habit
         phi = burst_noise(habit, state.echoes) if habit else phi_for_stakes(state.dispersions)
-        held = drag(habit, state.echoes, candidate.bad + stable.bad) if habit else 1.0
+        held = (
+            drag(habit, state.echoes, candidate.bad + stable.bad)
+            if habit
+            else drag_of_runs(state.runs, comparative=self.comparative)
+        )
         window = counts_of(candidate, stable, phi, drag=held)
+        runs = () if habit else _run(state.runs, segment, window)
+        window = replace(window, spotless=spotless(runs))
         return Proportions(
             totals=state.totals + window,
             dispersions=_learn(state.dispersions, segment, window) if self.comparative else (),
@@ -79,6 +88,7 @@ class RatioMachine:
             floor=self.floor.update(state.floor or self.floor.start(habit), window) if self.floor else None,
             habit=habit,
             echoes=_hear(state.echoes, segment, window, habit) if self.comparative and habit else (),
+            runs=runs,
         )
 
     def log_revert(self, state: Proportions) -> float:
@@ -92,11 +102,12 @@ class RatioMachine:
 
     def log_pass(self, state: Proportions) -> float:
         """The weakest demand's evidence, each helped by the floor's."""
-        phi = self._phi_for_passing(state)
+        quiet = noise(state.runs)
+        phi = self._phi_for_passing(state) if self.comparative else quiet
         found = [demand.log_pass(side, phi) for demand, side in zip(self.demands, state.demands, strict=True)]
         if self.floor is None or state.floor is None:
             return all_of(found)
-        floor = self.floor.log_pass(state.floor, phi)
+        floor = self.floor.log_pass(state.floor, quiet)
         return all_of(log_mean_exp([log_e, floor]) for log_e in found)
 
     def problem(self, state: Proportions) -> Problem | None:
@@ -122,7 +133,7 @@ class RatioMachine:
         return f"{facts}; {self._finding(state, outcome, bars)}"
 
     def _phi_for_passing(self, state: Proportions) -> float:
-        return phi_for_passing(state.dispersions, state.habit)
+        return phi_for_passing(state.dispersions, state.habit, noise(state.runs))
 
     def _finding(self, state: Proportions, outcome: Outcome, bars: Bars) -> str:
         clauses = " and ".join(demand.clause(self.rate) for demand in self.demands)
@@ -134,7 +145,9 @@ class RatioMachine:
                 return demand.refuted(side, self.rate, bars.log_revert, f"with {confidence(bars.alpha)} confidence")
             case Outcome.PASS:
                 sure = f"with {confidence(bars.beta)} confidence"
-                by_floor = self.floor and state.floor and self.floor.log_pass(state.floor, 1.0) >= bars.log_pass
+                by_floor = (
+                    self.floor and state.floor and self.floor.log_pass(state.floor, noise(state.runs)) >= bars.log_pass
+                )
                 return f"{self.floor.clause(self.rate) if self.floor and by_floor else clauses} {sure}"
             case _:
                 return f"{clauses} is neither proven nor refuted yet"
@@ -169,6 +182,12 @@ def _learn(dispersions: tuple[Dispersion, ...], segment: str, window: Counts) ->
     if all(dispersion.segment != segment for dispersion in dispersions):
         dispersions = (*dispersions, Dispersion(segment))
     return tuple(item.update(window) if item.segment == segment else item for item in dispersions)
+
+
+def _run(runs: tuple[Runs, ...], segment: str, window: Counts) -> tuple[Runs, ...]:
+    if all(each.segment != segment for each in runs):
+        runs = (*runs, Runs(segment))
+    return tuple(each.update(window) if each.segment == segment else each for each in runs)
 
 
 def _hear(echoes: tuple[Echo, ...], segment: str, window: Counts, habit: Habit) -> tuple[Echo, ...]:

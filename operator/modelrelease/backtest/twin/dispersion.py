@@ -30,11 +30,11 @@ def phi_for_stakes(windows: Windows) -> Floats:
     return before_each(np.clip(look.phi, 1.0, HIGHEST), 1.0)
 
 
-def phi_for_passing(windows: Windows, known: Known | None = None) -> Floats:
-    """The largest φ of both looks and all spans after each window, raised by CAUTION, at least 1 or the known one."""
+def phi_for_passing(windows: Windows, known: Known | None, quiet: Floats) -> Floats:
+    """The largest φ of both looks and all spans after each window, raised by CAUTION, at least `quiet` or the known
+    one."""
     parts = list(_parts(windows))
-    least = 1.0 if known is None else CAUTION * known.together[:, None]
-    found = np.broadcast_to(least, windows.shape)
+    found = quiet if known is None else np.broadcast_to(CAUTION * known.together[:, None], windows.shape)
     for ticks, apart in SPANS:
         look = _look(windows, (_over_time(part, ticks, apart) for part in parts))
         over_time = look.phi

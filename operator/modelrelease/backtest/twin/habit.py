@@ -56,7 +56,7 @@ def heard(windows: Windows, known: Known) -> Heard:
         stable = 0.5 + before_each(np.cumsum(y_s * n_c / (n_c + n_s), axis=1), 0.0)
         odds = candidate / stable * n_c / n_s
         e = y_c - odds / (1 + odds) * (y_c + y_s)
-        product = e * _faded(e, fading[:, None])
+        product = e * faded(e, fading[:, None])
         rows, places = np.nonzero(packed.valid())
         at = (rows, packed.columns()[rows, places])
         products[at], squared[at], own[at] = product[rows, places], product[rows, places] ** 2, e[rows, places] ** 2
@@ -77,7 +77,7 @@ def heard(windows: Windows, known: Known) -> Heard:
     return Heard(drag, np.where((together == 1) | (number == 0), together, noise))
 
 
-def _faded(e: Floats, fading: Floats) -> Floats:
+def faded(e: Floats, fading: Floats) -> Floats:
     """What is left of all residuals before each window, each faded once per window since."""
     found, carry = np.empty_like(e), np.zeros((len(e), 1))
     length = max(1, int(_FADED / -np.log(fading.min(initial=0.99))))

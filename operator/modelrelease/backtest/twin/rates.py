@@ -13,9 +13,11 @@ from modelrelease.backtest.twin.dispersion import phi_for_stakes
 from modelrelease.backtest.twin.habit import Known, heard
 from modelrelease.backtest.twin.logs import log_dot_exp, log_sum_exp, normal_mixture_log_e
 from modelrelease.backtest.twin.windows import Bools, Floats, Windows, blocks
+from modelrelease.domain.habit import HIGHEST_KNOWN
 from modelrelease.gates import mirrored, onset
+from modelrelease.gates import surplus as bets_on_surplus
 from modelrelease.gates.betting import _KNOWN_STAKES, _SHARES, _STAKES, FROM_START, Betting, Null
-from modelrelease.gates.binomial import _SMALLEST as _SMALLEST_BOUND
+from modelrelease.gates.binomial import SMALLEST as _SMALLEST_BOUND
 from modelrelease.gates.binomial import _table, alternatives
 from modelrelease.gates.difference import _SMALLEST as SMALLEST_EFFECT
 from modelrelease.gates.difference import BURN_IN, Difference
@@ -23,17 +25,21 @@ from modelrelease.gates.mirrored import Mirrored
 
 Piece = tuple[slice, slice]
 
+ALONE = Known(np.zeros(1), np.ones(1), np.zeros(1, bool), bursts=False)
+"""A habit of independent events."""
 
-def betting(test: Betting, windows: Windows, known: Known | None) -> Floats:
-    """The log of the average capital of the bets against the null."""
+
+def betting(test: Betting, windows: Windows, known: Known | None, held: Floats | None = None) -> Floats:
+    """The log of the average capital of the bets against the null; `held`: their drag where no habit is known."""
     some, allow = played(test.null, windows), allowed(test.null, windows)
     y_c, bad, free = (np.where(some, values, 0.0) for values in (windows.y_c, windows.y_c + windows.y_s, allow))
     if known is None:
         phi, sizes = phi_for_stakes(windows), _along(_STAKES)
+        drag = np.ones(windows.shape) if held is None else held
 
         def gain(piece: Piece) -> Floats:
             scaled = sizes / phi[piece]
-            return np.log1p(scaled * y_c[piece]) - np.log1p(scaled * free[piece])
+            return (np.log1p(scaled * y_c[piece]) - np.log1p(scaled * free[piece])) / drag[piece]
 
         return _mean_of_sums(gain, windows.shape, np.full(len(_STAKES), 1 / len(_STAKES)))
     sizes, past = _along(_KNOWN_STAKES), heard(windows, known)
@@ -103,18 +109,42 @@ def passing_difference(test: Difference, windows: Windows, phi: Floats) -> Float
     return np.where(enough, found, 0.0)
 
 
-def bound(limit: float, windows: Windows, known: Known | None, *, above: bool) -> Floats:
-    """The mixture of likelihood ratios against a bound, of the candidate's totals."""
-    n, y = np.cumsum(windows.n_c, axis=1), np.cumsum(windows.y_c, axis=1)
+def above(limit: float, windows: Windows, known: Known | None) -> Floats:
+    """The mixture against rates under a bound, of the candidate's totals."""
     limit = min(max(limit, _SMALLEST_BOUND), 1 - _SMALLEST_BOUND)
-    weights, bad, fine = alternatives_of(limit, known) if above else map(_along, _table(limit, False))
-    phi = known.together[:, None] if known is not None and not above else np.ones((windows.shape[0], 1))
+    return _of_totals(windows, alternatives_of(limit, known), np.ones(windows.shape))
+
+
+def under(limit: float, windows: Windows, known: Known | None, phi: Floats) -> Floats:
+    """The mixture against rates above a bound, tempered by the known φ, else by `phi`."""
+    limit = min(max(limit, _SMALLEST_BOUND), 1 - _SMALLEST_BOUND)
+    weights, bad, fine = map(_along, _table(limit, False))
+    temper = phi if known is None else np.broadcast_to(known.together[:, None], windows.shape)
+    return _of_totals(windows, (weights, bad, fine), temper)
+
+
+def surplus(limit: float, windows: Windows, drag: Floats) -> Floats:
+    """The bets on what a window holds above the bound: from the start, and from some window on."""
+    asked, sizes = windows.n_c > 0, _along(bets_on_surplus.stakes(limit))
+    allowed = windows.n_c * bets_on_surplus.clipped(limit)
+    weights = np.full(len(sizes), 1 / len(sizes))
+
+    def gain(piece: Piece) -> Floats:
+        return (np.log1p(sizes * windows.y_c[piece]) - np.log1p(sizes * allowed[piece])) / drag[piece]
+
+    both = np.logaddexp(_mean_of_sums(gain, windows.shape, weights), _from_any_window(gain, asked, weights))
+    return np.where(asked.cumsum(axis=1) > 0, both - np.log(2), 0.0)
+
+
+def _of_totals(windows: Windows, table: tuple[Floats, Floats, Floats], phi: Floats) -> Floats:
+    n, y = np.cumsum(windows.n_c, axis=1), np.cumsum(windows.y_c, axis=1)
+    weights, bad, fine = table
     found = np.empty(windows.shape)
     for rows, columns in blocks(*windows.shape, len(weights)):
         seen, own = y[rows, columns], _within(bad, rows)
         never = np.isneginf(bad[:, own])
         logs = seen * np.where(never, 0.0, bad[:, own]) + (n[rows, columns] - seen) * fine[:, own]
-        logs = np.where(never & (seen > 0), -np.inf, logs) / phi[rows]
+        logs = np.where(never & (seen > 0), -np.inf, logs) / phi[rows, columns]
         found[rows, columns] = log_dot_exp(weights[:, 0, 0], logs)
     return found
 
@@ -122,7 +152,7 @@ def bound(limit: float, windows: Windows, known: Known | None, *, above: bool) -
 def alternatives_of(limit: float, known: Known | None) -> tuple[Floats, Floats, Floats]:
     """Weights and log factors of a bad and a good request, of shape (alternatives, releases or 1, 1)."""
     if known is None or not known.bursts:
-        weights, bad, fine = (_along(values) for values in alternatives(limit))
+        weights, bad, fine = map(_along, alternatives(limit, HIGHEST_KNOWN if known is None else 1.0))
         return weights, bad, fine
     tables = [alternatives(limit, phi) for phi in known.together.tolist()]
     weights, bad, fine = (np.array([table[part] for table in tables]).T[:, :, None] for part in range(3))
@@ -133,6 +163,11 @@ def late(limit: float, windows: Windows, known: Known | None) -> Floats:
     """The stakes on a late onset, and what was not staked yet; 0 before the first window with requests."""
     asked, (weights, gain) = windows.n_c > 0, _gain_of_bound(limit, windows, known)
     return np.where(asked.any(axis=1, keepdims=True), _from_any_window(gain, asked, weights), 0.0)
+
+
+def late_beside(limit: float, windows: Windows, clean: Bools) -> Floats:
+    """The same for requests that fail singly, in the windows before which stable was `clean`."""
+    return late(limit, windows.where(clean), ALONE)
 
 
 def stakes(limit: float, windows: Windows, known: Known | None) -> Iterator[tuple[Piece, Floats]]:

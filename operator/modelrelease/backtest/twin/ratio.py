@@ -8,6 +8,7 @@ from modelrelease.backtest.twin import rates
 from modelrelease.backtest.twin.dispersion import phi_for_passing
 from modelrelease.backtest.twin.habit import Known
 from modelrelease.backtest.twin.logs import log_mean_exp
+from modelrelease.backtest.twin.runs import Learnt, runs_of
 from modelrelease.backtest.twin.windows import Bools, Floats, Ints, Windows
 from modelrelease.gates.demands import AnyDemand, AtLeast, AtMost, WithinDifference, WithinRatio
 from modelrelease.gates.quantile import CALIBRATION, QuantileMachine, _bounds
@@ -17,19 +18,21 @@ from modelrelease.gates.ratio import RatioMachine
 def log_revert(machine: RatioMachine, windows: Windows, known: Known | None = None) -> Floats:
     """The mean of the demands' evidence, and no more than the evidence against the floor."""
     windows = whole(windows)
-    evidence = log_mean_exp(np.stack([_refuting(demand, windows, known) for demand in machine.demands]))
+    held = None if known else runs_of(windows).learnt(comparative=machine.comparative)
+    evidence = log_mean_exp(np.stack([_refuting(demand, windows, known, held) for demand in machine.demands]))
     if machine.floor is None:
         return evidence
-    return np.minimum(evidence, _refuting(machine.floor, windows, known))
+    return np.minimum(evidence, _refuting(machine.floor, windows, known, held))
 
 
 def log_pass(machine: RatioMachine, windows: Windows, known: Known | None = None) -> Floats:
     """The weakest demand's evidence, each helped by the floor's."""
     windows = whole(windows)
-    phi = phi_for_passing(windows, known) if machine.comparative else np.ones(windows.shape)
+    quiet = np.ones(windows.shape) if known else runs_of(windows).noise
+    phi = phi_for_passing(windows, known, quiet) if machine.comparative else quiet
     found = np.stack([_proving(demand, windows, phi, known) for demand in machine.demands])
     if machine.floor is not None:
-        floor = _proving(machine.floor, windows, phi, known)
+        floor = _proving(machine.floor, windows, quiet, known)
         found = np.stack([log_mean_exp(np.stack([evidence, floor])) for evidence in found])
     lowest: Floats = found.min(axis=0)
     return lowest
@@ -57,7 +60,7 @@ def slow(machine: QuantileMachine, windows: Windows) -> Windows:
         return total, np.where(learnt, np.maximum(0.0, total - under), 0.0)
 
     n_c, y_c = above(windows.buckets_c)
-    n_s, y_s = above(windows.buckets_s) if machine.ratio.comparative else (np.zeros_like(n_c), np.zeros_like(n_c))
+    n_s, y_s = above(windows.buckets_s)
     return replace(windows, n_c=n_c, y_c=y_c, n_s=n_s, y_s=y_s, buckets_c=None, buckets_s=None)
 
 
@@ -93,14 +96,15 @@ def inverted(windows: Windows) -> Windows:
     return replace(windows, y_c=windows.n_c - windows.y_c, y_s=windows.n_s - windows.y_s)
 
 
-def _refuting(demand: AnyDemand, windows: Windows, known: Known | None) -> Floats:
+def _refuting(demand: AnyDemand, windows: Windows, known: Known | None, held: Learnt | None) -> Floats:
+    """`held`: what was learnt of stable where nothing is known of its habit."""
     match demand:
         case AtMost(bound):
-            return _either(bound, windows, known)
+            return _either(bound, windows, known, held)
         case AtLeast(bound):
-            return _either(1 - bound, inverted(windows), known)
+            return _either(1 - bound, inverted(windows), known, held.inverted if held else None)
         case WithinRatio(revert=test) | WithinDifference(revert=test):
-            return rates.betting(test, windows, known)
+            return rates.betting(test, windows, known, held.drag if held else None)
         case _:
             raise TypeError(f"the twin does not know {type(demand).__name__}")
 
@@ -108,9 +112,9 @@ def _refuting(demand: AnyDemand, windows: Windows, known: Known | None) -> Float
 def _proving(demand: AnyDemand, windows: Windows, phi: Floats, known: Known | None) -> Floats:
     match demand:
         case AtMost(bound):
-            return rates.bound(bound, windows, known, above=False)
+            return rates.under(bound, windows, known, phi)
         case AtLeast(bound):
-            return rates.bound(1 - bound, inverted(windows), known, above=False)
+            return rates.under(1 - bound, inverted(windows), known, phi)
         case WithinRatio(passing=likelihood):
             return rates.passing_ratio(likelihood, windows, phi)
         case WithinDifference(passing=gap):
@@ -119,7 +123,12 @@ def _proving(demand: AnyDemand, windows: Windows, phi: Floats, known: Known | No
             raise TypeError(f"the twin does not know {type(demand).__name__}")
 
 
-def _either(bound: float, windows: Windows, known: Known | None) -> Floats:
-    """The mean of two E-values against the same null: bad from the start, and bad from some window on."""
-    from_start = rates.bound(bound, windows, known, above=True)
-    return np.logaddexp(from_start, rates.late(bound, windows, known)) - np.log(2)
+def _either(bound: float, windows: Windows, known: Known | None, held: Learnt | None) -> Floats:
+    """The mean of two E-values against the same null: bad from the start, and bad from some window on; and with `held`
+    the mean of that, of the bets on the surplus and of those beside a clean stable."""
+    from_start = rates.above(bound, windows, known)
+    evidence = np.logaddexp(from_start, rates.late(bound, windows, known)) - np.log(2)
+    if held is None:
+        return evidence
+    alone = rates.late_beside(bound, windows, held.clean)
+    return log_mean_exp(np.stack([evidence, rates.surplus(bound, windows, held.drag), alone]))

@@ -13,10 +13,11 @@ from modelrelease.backtest.twin import contrast, rates, ratio
 from modelrelease.backtest.twin.dispersion import phi_for_stakes
 from modelrelease.backtest.twin.habit import Known, by_habit, heard
 from modelrelease.backtest.twin.judge import lengths, prepared
+from modelrelease.backtest.twin.runs import Learnt, runs_of
 from modelrelease.backtest.twin.windows import Floats, Windows
 from modelrelease.domain.evidence import Tally
 from modelrelease.domain.gate import Gate
-from modelrelease.domain.habit import Habit
+from modelrelease.domain.habit import HIGHEST_KNOWN, Habit
 from modelrelease.gates.betting import _FEW_STAKES, _KNOWN_STAKES, _SHARES, _STAKES, Bets, Betting, Null
 from modelrelease.gates.binomial import Trials
 from modelrelease.gates.contrast import Averages, ContrastMachine, Moments, Noise
@@ -38,6 +39,7 @@ from modelrelease.gates.mirrored import Likelihood
 from modelrelease.gates.onset import Stakes
 from modelrelease.gates.quantile import QuantileMachine, Slow
 from modelrelease.gates.ratio import Proportions, RatioMachine
+from modelrelease.gates.surplus import Capital, clipped, stakes
 
 
 def state(gate: Gate, windows: Windows, *, window_s: float = 0.0, phi: float | None = None) -> Any:
@@ -61,6 +63,7 @@ def state(gate: Gate, windows: Windows, *, window_s: float = 0.0, phi: float | N
 
 def _proportions(machine: RatioMachine, windows: Windows, known: Known | None, habit: Habit | None) -> Proportions:
     windows = ratio.whole(windows)
+    held = None if known else runs_of(windows).learnt(comparative=machine.comparative)
     return Proportions(
         totals=Counts(
             n_c=float(windows.n_c.sum()),
@@ -68,35 +71,36 @@ def _proportions(machine: RatioMachine, windows: Windows, known: Known | None, h
             n_s=float(windows.n_s.sum()),
             y_s=float(windows.y_s.sum()),
         ),
-        demands=tuple(_side(demand, windows, known) for demand in machine.demands),
-        floor=_bound_sides(machine.floor.bound, windows, known) if machine.floor else None,
+        demands=tuple(_side(demand, windows, known, held) for demand in machine.demands),
+        floor=_bound_sides(machine.floor.bound, windows, known, held) if machine.floor else None,
         habit=habit,
     )
 
 
-def _side(demand: AnyDemand, windows: Windows, known: Known | None) -> RateState:
+def _side(demand: AnyDemand, windows: Windows, known: Known | None, held: Learnt | None) -> RateState:
     match demand:
         case AtMost(bound):
-            return _bound_sides(bound, windows, known)
+            return _bound_sides(bound, windows, known, held)
         case AtLeast(bound):
-            return _bound_sides(1 - bound, ratio.inverted(windows), known)
+            return _bound_sides(1 - bound, ratio.inverted(windows), known, held.inverted if held else None)
         case WithinRatio(revert=test):
-            return RatioSides(_bets(test, windows, known), Likelihood())
+            return RatioSides(_bets(test, windows, known, held), Likelihood())
         case WithinDifference(revert=test):
-            return DifferenceSides(_bets(test, windows, known), Gap())
+            return DifferenceSides(_bets(test, windows, known, held), Gap())
         case _:
             raise TypeError(f"the twin does not know {type(demand).__name__}")
 
 
-def _bets(test: Betting, windows: Windows, known: Known | None) -> Bets:
+def _bets(test: Betting, windows: Windows, known: Known | None, held: Learnt | None) -> Bets:
     """A test plays where its own null has something to bet on, and its ladder in the same windows."""
     played = rates.played(test.null, windows)
     y_c, bad = windows.y_c[played], (windows.y_c + windows.y_s)[played]
     if known is None:
-        burst, drag, stakes = phi_for_stakes(windows)[played], np.ones(len(bad)), _STAKES
+        drag = np.ones(len(bad)) if held is None else held.drag[played]
+        burst, sizes = phi_for_stakes(windows)[played], _STAKES
     else:
         past = heard(windows, known)
-        burst, drag, stakes = rates.burst(bad, past.noise[played]), past.drag[played], _KNOWN_STAKES
+        burst, drag, sizes = rates.burst(bad, past.noise[played]), past.drag[played], _KNOWN_STAKES
     independent = known is not None and not known.bursts
 
     def gains(null: Null, sizes: tuple[float, ...], nulls: tuple[Null, ...]) -> Iterator[Floats]:
@@ -108,7 +112,7 @@ def _bets(test: Betting, windows: Windows, known: Known | None) -> Bets:
                 gain = np.log1p(size / burst * y_c) - np.log1p(size / burst * allowed)
             yield gain / drag
 
-    own = list(gains(test.null, stakes, (test.null,)))
+    own = list(gains(test.null, sizes, (test.null,)))
     capital = tuple(float(gain.sum()) for gain in own)
     rungs = (gain for null in test.ladder for gain in gains(null, _FEW_STAKES, test.ladder))
     ladder = tuple(float(gain.sum()) for gain in rungs)
@@ -121,14 +125,33 @@ def _bets(test: Betting, windows: Windows, known: Known | None) -> Bets:
     return Bets(capital, ladder, True, late, len(bad))
 
 
-def _bound_sides(bound: float, windows: Windows, known: Known | None) -> BoundSides:
+def _bound_sides(bound: float, windows: Windows, known: Known | None, held: Learnt | None) -> BoundSides:
+    trials = Trials(float(windows.n_c.sum()), float(windows.y_c.sum()))
+    phi = HIGHEST_KNOWN if known is None else float(known.together[0])
+    if held is None:
+        return BoundSides(trials, _stakes(bound, windows, known), phi)
+    clean = _stakes(bound, windows.where(held.clean), rates.ALONE)
+    return BoundSides(trials, _stakes(bound, windows, known), phi, _capital(bound, windows, held.drag), clean)
+
+
+def _stakes(bound: float, windows: Windows, known: Known | None) -> Stakes:
     number = int((windows.n_c > 0).sum())
     logs: tuple[float, ...] = ()
     for _, found in rates.stakes(bound, windows, known):
         logs = tuple(map(float, found[:, 0, -1]))
-    trials = Trials(float(windows.n_c.sum()), float(windows.y_c.sum()))
-    phi = 1.0 if known is None else float(known.together[0])
-    return BoundSides(trials, Stakes(number, logs if number else ()), phi)
+    return Stakes(number, logs if number else ())
+
+
+def _capital(bound: float, windows: Windows, held: Floats) -> Capital:
+    asked = windows.n_c > 0
+    sizes = np.array(stakes(bound))[:, None]
+    allowed = windows.n_c[asked] * clipped(bound)
+    gain = (np.log1p(sizes * windows.y_c[asked]) - np.log1p(sizes * allowed)) / held[asked]
+    late = (-np.inf,) * len(sizes)
+    played, weights = np.ones((1, gain.shape[1]), bool), np.full(len(sizes), 1 / len(sizes))
+    for _, logs in rates.staked(lambda piece: gain[:, None, :][:, piece[0], piece[1]], played, weights):
+        late = tuple(map(float, logs[:, 0, -1]))
+    return Capital(gain.shape[1], tuple(map(float, gain.sum(axis=1))), late)
 
 
 def _averages(machine: ContrastMachine, windows: Windows) -> Averages:
