@@ -52,12 +52,33 @@ def intact(progress, *images, release=None):
 HELD = (held(), held(A))
 
 
-@pytest.mark.parametrize("state", [State.PREPARING, State.OBSERVING])
-def test_candidate_and_stable_are_held_to_what_is_first_seen(state):
-    step = decide(gen_progress(state), images=(runs(), runs(A, TWO)))
+def test_the_first_raise_holds_candidate_and_stable_to_what_runs():
+    step = decide(gen_progress(State.PREPARING), images=(runs(), runs(A, TWO)))
+    assert raises(step) and events(step) == ["ImagesSeen", "ImagesSeen"]
+    assert saved(step).images == (held(), held(A, TWO))
+    (raised,) = records(step)
+    assert raised.body["images"]["candidate"]["heldTo"] == {"server": [ONE]}
+
+
+def test_before_it_a_deployment_may_still_change_and_after_an_approval_no_more():
+    """A Deployment that is applied together with its release still shows its old pods at the first look."""
+    waiting = gen_plan(gen_stage("pilot", 10, approvals=("owner",)), gen_stage("full", 1000))
+    asked, release = gen_progress(State.PREPARING, plan=waiting), gen_release(plan=waiting)
+    assert decide(asked, release=release, images=(runs(),)).progress.images == ()
+    approval = gen_decision(Action.APPROVE, plan_digest=waiting.digest, stage="pilot")
+    approved = decide(asked, release=release, images=(runs(),), decisions=(approval,))
+    assert saved(approved).images == (held(),) and not raises(approved)
+    after = saved(approved)
+    assert raises(decide(after, release=release, images=(runs(),), decisions=(approval,)))
+    moved = decide(after, release=release, images=(runs(image=TWO),), decisions=(approval,))
+    assert reasons(moved) == ["UnitViolated"]
+
+
+def test_what_can_be_told_only_later_is_held_to_from_then_on():
+    step = decide(gen_progress(), images=(runs(), runs(A, TWO)))
     assert not raises(step) and events(step) == ["ImagesSeen", "ImagesSeen"]
     assert saved(step).images == (held(), held(A, TWO))
-    assert raises(decide(gen_progress(state, images=saved(step).images), images=(runs(), runs(A, TWO))))
+    assert raises(decide(gen_progress(images=saved(step).images), images=(runs(), runs(A, TWO))))
 
 
 def test_what_a_unit_was_released_with_is_not_forgotten_for_the_next_rollout():

@@ -60,7 +60,7 @@ ImageDigest = Annotated[
         None,
         description="SHA-256 of the container image that serves it, as the registry shows it. Every ready pod behind "
         "the backend must run a container of this image; else condition UnitIntact is False with reason UnitViolated, "
-        "or Unknown where that cannot be told, and nothing is raised. Left out: whatever runs when the rollout begins.",
+        "or Unknown where that cannot be told, and nothing is raised. Left out: whatever runs at the first raise.",
     ),
 ]
 

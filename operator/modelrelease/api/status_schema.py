@@ -155,7 +155,7 @@ class UnitImagesStatus(StatusModel):
 
     digest: DigestText = Field(description="Digest of the unit.")
     containers: Annotated[list[ContainerImages], Field(max_length=MAX_CONTAINERS, json_schema_extra=atomic())] = Field(
-        description="Its containers, as they were when its pods were first seen in a rollout."
+        description="Its containers, as they were when the release was approved or first raised."
     )
     partial: bool | None = Field(None, description="True: not all ready pods could be told then.")
 

@@ -109,7 +109,7 @@ class Images:
         age, seen = monotonic() - known.at, _seen(unit, known)
         if live or known.targets != targets:
             return age > LIVE_S
-        well = bool(known.unknown) or (frozen is not None and not untold(seen) and moved(frozen, seen) is None)
+        well = bool(known.unknown) or not (untold(seen) or (frozen is not None and moved(frozen, seen)))
         return age > (self._check_s if well else min(RECHECK_S, self._check_s))
 
     async def _refresh(self, place: Place, targets: Targets, wait_s: float) -> None:

@@ -38,7 +38,7 @@ class ImagesSeen:
 
 @dataclass(frozen=True, slots=True)
 class UnitImages:
-    """The images that a unit is held to, by container, as they were when its pods were first seen in a rollout.
+    """The images that a unit is held to, by container, as they were when it was approved or first raised.
 
     `partial`: not all of what was ready then could be told, so nobody asks for all of it later.
     """

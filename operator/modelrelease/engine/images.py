@@ -1,4 +1,4 @@
-"""Images in the life of a release: held to from the first look at the candidate's pods, compared before each raise.
+"""Images in the life of a release: held to from the first approval or the first raise, compared before each raise.
 
 Images of stable are held to as well, and told when they move; they hold nothing, because stable serves anyway.
 Nothing here lowers exposure or is asked before something that does.
@@ -7,6 +7,7 @@ Nothing here lowers exposure or is asked before something that does.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from modelrelease.domain.decision import Action as Said
 from modelrelease.domain.images import ImagesSeen, UnitImages
 from modelrelease.domain.release import IN_TRAFFIC, Observed, Progress, Release, State
 from modelrelease.domain.unit import PartName, UnitRef
@@ -31,25 +32,42 @@ class Intactness:
 
 
 def freeze_images(case: Case) -> Step | None:
-    """Hold candidate and stable to the images that run when their pods can first be told in a rollout."""
+    """Hold candidate and stable to what runs once somebody approved the candidate, or as soon as it can be told.
+
+    Otherwise the first raise does so. Not before: a Deployment that is applied together with its release still shows
+    its old pods at the first look.
+    """
     progress = case.progress
-    if progress.state not in (State.PREPARING, State.OBSERVING):
+    approved = progress.candidate and case.decisions(Said.APPROVE, digest=progress.candidate.digest, anybody=True)
+    if progress.state is not State.OBSERVING and not (progress.state is State.PREPARING and approved):
         return None
-    new = []
-    for unit in (progress.candidate, progress.stable):
+    images = noted(case)
+    if images == progress.images:
+        return None
+    held = replace(progress, images=images)
+    return Step(held, (Save(held), *noted_events(case, images)))
+
+
+def noted(case: Case) -> tuple[UnitImages, ...]:
+    """The images that are held to, with what candidate and stable run now where they are held to nothing yet."""
+    images = case.progress.images
+    for unit in (case.progress.candidate, case.progress.stable):
         seen = _seen(case.observed, unit)
-        frozen = freeze(seen) if seen is not None and held_to(progress, unit) is None else None
-        if unit is not None and frozen is not None:
-            new.append((unit, frozen))
-    if not new:
-        return None
-    held = replace(progress, images=(*progress.images, *(frozen for _, frozen in new)))
-    told = [Emit("ImagesSeen", f"{unit.version} runs {_listed(frozen)}") for unit, frozen in new]
-    return Step(held, (Save(held), *told))
+        if seen is not None and all(held.digest != seen.digest for held in images):
+            frozen = freeze(seen)
+            images = (*images, frozen) if frozen is not None else images
+    return images
+
+
+def noted_events(case: Case, images: tuple[UnitImages, ...]) -> tuple[Emit, ...]:
+    """What people are told of images that are held to from now on."""
+    units = {unit.digest: unit for unit in (case.progress.stable, case.progress.candidate) if unit}
+    new = [held for held in images if held not in case.progress.images]
+    return tuple(Emit("ImagesSeen", f"{units[held.digest].version} runs {_listed(held)}") for held in new)
 
 
 def images_are_intact(case: Case) -> Hold | None:
-    """What runs behind the candidate's backend is what ran there when the rollout began, and what the spec declares.
+    """What runs behind the candidate's backend is what it is held to, and what the spec declares.
 
     Where images could never be told they are not asked for, unless the spec declares one; where they could be, not
     knowing them any more holds.
@@ -114,11 +132,11 @@ def kept(progress: Progress, *units: UnitRef | None) -> tuple[UnitImages, ...]:
     return tuple(held for held in progress.images if held.digest in keep)
 
 
-def images_body(case: Case) -> Mapping[str, object] | None:
-    """What a raise or the end of a rollout knew of the images: by unit, or why not."""
+def images_body(case: Case, images: tuple[UnitImages, ...]) -> Mapping[str, object] | None:
+    """What a raise or the end of a rollout knew of the images: by unit, or why not. `images`: what is held to."""
     body: dict[str, object] = {}
     for name, unit in (("candidate", case.progress.candidate), ("stable", case.progress.stable)):
-        frozen, seen = held_to(case.progress, unit), _seen(case.observed, unit)
+        frozen, seen = held_to(replace(case.progress, images=images), unit), _seen(case.observed, unit)
         found: dict[str, object] = {"heldTo": {c: list(i) for c, i in frozen.containers}} if frozen else {}
         if seen is not None:
             found |= {"pods": len(seen.pods), "untold": untold(seen), "moved": (frozen and moved(frozen, seen)) or ""}
@@ -133,9 +151,10 @@ def _told(progress: Progress, observed: Observed) -> Intactness | None:
     if unit is None or seen is None or seen.unread:
         return None
     why = untold(seen)
-    if why or frozen is None:
-        backend = unit.backend
-        return Intactness(None, UNKNOWN, f"images behind {backend} are not compared: {why or 'no pod is ready yet'}")
+    if why:
+        return Intactness(None, UNKNOWN, f"images behind {unit.backend} are not compared: {why}")
+    if frozen is None:
+        return None
     late = injected(frozen, seen)
     beside = f"; not compared, because it came later: container {', '.join(late)}" if late else ""
     return Intactness(True, "Intact", f"{unit.version} runs {_listed(frozen)}{beside}")

@@ -48,7 +48,7 @@ from modelrelease.engine.checks import (
     relevant,
 )
 from modelrelease.engine.entry import entry_body, impact_body
-from modelrelease.engine.images import images_body, kept
+from modelrelease.engine.images import images_body, kept, noted, noted_events
 from modelrelease.engine.lowering import KEPT_OUTCOMES, nobody_to_take_it
 from modelrelease.engine.records import decision_body, exposure_body, governed_body, judged_body, record, unit_body
 from modelrelease.engine.repolicy import by_policy
@@ -186,7 +186,7 @@ def _raise(case: Case) -> Step:
     progress, upcoming, plan = case.progress, case.next_stage, case.plan
     assert upcoming is not None and plan is not None and progress.candidate is not None
     promoted = promote_decision(case)
-    used = [*used_approvals(case), *([promoted] if promoted else [])]
+    used, images = [*used_approvals(case), *([promoted] if promoted else [])], noted(case)
     message = f"{progress.candidate.version} goes to stage {upcoming.name}: {upcoming.exposure}"
     chained = record(
         case,
@@ -203,7 +203,7 @@ def _raise(case: Case) -> Step:
         **judged_body(case),
         entry=entry_body(case, progress.candidate, plan),
         impact=impact_body(case, progress.candidate, plan),
-        images=images_body(case),
+        images=images_body(case, images),
         decisions=decision_body([*used, *used_risks(case, relevant(case))]),
         **train_body(case),
     )
@@ -218,12 +218,18 @@ def _raise(case: Case) -> Step:
         head=chained.head,
         habits=progress.habits if case.stage else case.observed.habits or (),
         asking=None,
+        images=images,
     )
     target = target_of(case, raising)
     assert target is not None
     return Step(
         raising,
-        (WriteRecord(chained), Save(raising), SetRoutes(replace(target, record=name), Intention.RAISE)),
+        (
+            WriteRecord(chained),
+            Save(raising),
+            SetRoutes(replace(target, record=name), Intention.RAISE),
+            *noted_events(case, images),
+        ),
     )
 
 
@@ -243,7 +249,7 @@ def _complete(case: Case) -> Step:
         plan=plan.digest,
         **judged_body(case),
         impact=impact_body(case, unit, plan),
-        images=images_body(case),
+        images=images_body(case, case.progress.images),
         decisions=decision_body([promoted]) if promoted else None,
     )
     past = PastOutcome(unit.version, unit.digest, "Completed", message, case.now)

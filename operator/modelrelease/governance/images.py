@@ -1,4 +1,4 @@
-"""Whether what runs behind a backend is what ran there when the rollout began, in one sentence where it is not.
+"""Whether what runs behind a backend is what it is held to, in one sentence where it is not.
 
 Images are compared by container name and digest. A container that comes later beside all those that are known (an
 injected sidecar) is told and is no violation; one that takes the place of a known container is. Rejected: comparing
