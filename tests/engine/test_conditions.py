@@ -1,5 +1,7 @@
 """What the status says: conditions that people, kubectl wait and kstatus read."""
 
+from dataclasses import replace
+
 import pytest
 
 from modelrelease.domain.decision import Action
@@ -78,6 +80,13 @@ def test_a_stopped_unit_stalls_and_production_differs_from_the_spec():
 def test_a_unit_that_was_stopped_earlier_stalls_too():
     found = said(gen_progress(State.SETTLED, stopped=(B.digest,)))
     assert found["Stalled"] == ("True", "Stopped")
+
+
+def test_a_stopped_unit_that_is_asked_for_again_in_a_watch_is_not_ready():
+    watching = gen_progress(State.WATCHING)
+    found = said(replace(watching, stopped=(UNIT_C.digest,)), release=gen_release(UNIT_C))
+    assert found["Ready"] == ("False", "Stopped") and found["Stalled"] == ("True", "Stopped")
+    assert found["SpecSuperseded"][0] == "True" and found["WatchComplete"] == ("False", "Watching")
 
 
 def test_a_fault_stalls_with_its_own_words():

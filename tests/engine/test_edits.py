@@ -81,6 +81,21 @@ def test_anything_else_starts_over(plan):
     assert lowered(step).target.exposure == ZERO
 
 
+def test_what_an_edit_changed_is_said():
+    tighter = gen_plan(gates=(gen_gate(maximum="0.01"),))
+    [record] = records(decide(gen_progress(stage=1), release=gen_release(plan=tighter)))
+    assert record.body["message"] == "tighter bounds apply in place: gate errors is stricter"
+    [record] = records(decide(gen_progress(stage=1), release=gen_release(plan=gen_plan(watch_s=1))))
+    assert "the plan changed by more than tighter bounds: watch" in record.body["message"]
+
+
+@pytest.mark.parametrize("fresh_s", [10, 240])
+def test_another_scrape_interval_of_the_source_starts_nothing_over(fresh_s):
+    plan = replace(PLAN, limits=replace(PLAN.limits, fresh_s=fresh_s))
+    step = decide(gen_progress(stage=1), release=gen_release(plan=plan))
+    assert (saved(step).state, saved(step).stage, saved(step).plan) == (State.OBSERVING, 1, plan)
+
+
 def test_a_tightening_makes_earlier_approvals_void():
     tighter = replace(APPROVED, gates=(gen_gate(maximum="0.01"),))
     progress = gen_progress(plan=tighter)

@@ -10,6 +10,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from modelrelease.api.gatetemplate import Template, template_of
+from modelrelease.cli import presets as command
 from modelrelease.cli.main import app
 from modelrelease.metrics.presets import presets
 
@@ -27,6 +28,14 @@ def test_the_list_names_every_preset_with_server_type_unit_series_and_arm() -> N
     (ttft,) = [line for line in lines if line.startswith("vllm-ttft ")]
     wanted = ["vllm-ttft", "vLLM", "Operational", "quantile", "s", "release", "vllm:time_to_first_token_seconds_bucket"]
     assert ttft.split() == wanted
+
+
+def test_a_narrow_terminal_gets_the_columns_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_width", lambda: 80)
+    head, *lines, last = run().stdout.splitlines()
+    assert head.split() == ["NAME", "SERVER", "KIND", "TYPE", "UNIT"]
+    assert max(map(len, [head, *lines])) <= 80
+    assert last == "not shown here: arm, series (a wider terminal, or -o yaml)"
 
 
 @pytest.mark.parametrize("server", ["Envoy Gateway", "envoy gateway"])

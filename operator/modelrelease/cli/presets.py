@@ -3,6 +3,8 @@
 Needs no cluster. A release names a preset like any template; what somebody applies under the same name goes before it.
 """
 
+import shutil
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,7 +48,7 @@ def presets(
         echo(shown, output, lambda: "\n\n".join(map(_described, chosen)))
     else:
         rows = [row(one) for one in chosen]
-        echo(rows, output, lambda: _table(rows))
+        echo(rows, output, lambda: _table(rows, _width()))
 
 
 def manifest(preset: "Preset") -> dict[str, Any]:
@@ -102,13 +104,24 @@ def _arm_labels(spec: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(label for label, value in pairs if any(one in value for one in tells)))
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
+def _width() -> int | None:
+    """Columns of the terminal; None where nobody looks at one."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _table(rows: list[dict[str, Any]], width: int | None) -> str:
+    """The list, without its last columns where they do not fit into `width`."""
     lines = [[name.upper() for name in COLUMNS]]
     lines += [[_cell(one[column]) for column in COLUMNS] for one in rows]
     widths = [max(len(line[at]) for line in lines) for at in range(len(COLUMNS))]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    shown = len(COLUMNS)
+    while width is not None and shown > 1 and sum(widths[:shown]) + 2 * (shown - 1) > width:
+        shown -= 1
+    padded = ([cell.ljust(wide) for cell, wide in zip(line[:shown], widths[:shown], strict=True)] for line in lines)
+    text = ["  ".join(cells).rstrip() for cells in padded]
+    if shown < len(COLUMNS):
+        text.append(f"not shown here: {', '.join(COLUMNS[shown:])} (a wider terminal, or -o yaml)")
+    return "\n".join(text)
 
 
 def _cell(value: Any) -> str:

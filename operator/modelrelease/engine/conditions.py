@@ -106,9 +106,11 @@ STALLING = frozenset({"RouteConflict", "RouteUnusable", "RouteMissing", "Baselin
 
 
 def _stopped_unit(release: Release, progress: Progress) -> tuple[str, str] | None:
-    if release.unit is None or progress.state not in (State.STOPPED, State.SETTLED):
+    if release.unit is None or progress.state not in (State.STOPPED, State.SETTLED, State.WATCHING):
         return None
     wanted = release.unit.digest
+    if progress.stable and progress.stable.digest == wanted:
+        return None
     if progress.stop and progress.stop.digest == wanted:
         return progress.stop.reason, f"{progress.stop.version} was taken back: {progress.stop.message}"
     if wanted in progress.stopped:

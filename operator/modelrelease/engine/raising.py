@@ -51,7 +51,7 @@ from modelrelease.engine.entry import entry_body, impact_body
 from modelrelease.engine.images import images_body, kept, noted, noted_events
 from modelrelease.engine.lowering import KEPT_OUTCOMES, nobody_to_take_it
 from modelrelease.engine.records import decision_body, exposure_body, governed_body, judged_body, record, unit_body
-from modelrelease.engine.repolicy import by_policy
+from modelrelease.engine.repolicy import by_policy, in_short
 from modelrelease.engine.risks import used_risks
 from modelrelease.engine.states import Trigger, transition
 from modelrelease.engine.train import train_body
@@ -78,7 +78,7 @@ def follow_spec(case: Case) -> Step | None:
             return None
         if only_tighter(new, old, case.now):
             return _tighten(case, new)
-        return _restart(case, wanted, new, "the plan changed by more than tighter bounds")
+        return _restart(case, wanted, new, f"the plan changed by more than tighter bounds{_changes(old, new)}")
     if wanted.digest in progress.stopped:
         return _restart(case, None, new, f"the spec names {wanted.version}, which was stopped before")
     return _restart(case, wanted, new, f"the spec names {wanted.version} now")
@@ -156,10 +156,10 @@ def _counted_at_least(case: Case) -> float:
 def only_tighter(new: Plan, old: Plan, now: datetime) -> bool:
     """Whether `new` differs from `old` only by bounds and entry demands as strict and a train as narrow (R7).
 
-    A lower tier is never tighter.
+    A lower tier is never tighter. How old evidence may be follows its source's scrapes, and is no demand of the plan.
     """
     rest = replace(new, gates=old.gates, entry=old.entry, train=old.train, governed=old.governed)
-    rest = replace(rest, approvals=old.approvals)
+    rest = replace(rest, approvals=old.approvals, limits=replace(new.limits, fresh_s=old.limits.fresh_s))
     if rest != old or len(new.gates) != len(old.gates) or not entry_tightens(new.entry, old.entry):
         return False
     if new.governed and old.governed and new.governed.tier.rank < old.governed.tier.rank:
@@ -368,9 +368,14 @@ def _restart(case: Case, wanted: UnitRef | None, plan: Plan, why: str) -> Step:
     return Step(begun, tuple(actions))
 
 
+def _changes(old: Plan | None, new: Plan) -> str:
+    said = in_short(old, new) if old else ""
+    return f": {said}" if said else ""
+
+
 def _tighten(case: Case, plan: Plan) -> Step:
-    message = "tighter bounds apply in place"
     old = case.progress.plan
+    message = f"tighter bounds apply in place{_changes(old, plan)}"
     chained = record(case, RecordKind.TIGHTENED, message, plan=plan.digest, previousPlan=old.digest if old else None)
     changed_by = joined(case.progress.changed_by, changers(case.release, plan))
     progress = replace(case.progress, plan=plan, head=chained.head, asking=None, changed_by=changed_by)

@@ -108,12 +108,17 @@ def _approvals(case: Case, waiting: Pending) -> list[Decision]:
     return found
 
 
-def _applied(case: Case, old: Plan, plan: Plan, approvals: list[Decision]) -> Step:
-    said = differences(old, plan)
+def in_short(old: Plan, new: Plan) -> str:
+    """What `new` asks for other than `old`, in a few phrases."""
+    said = differences(old, new)
     more = f" and {len(said) - SHOWN} more" if len(said) > SHOWN else ""
+    return f"{'; '.join(said[:SHOWN])}{more}"
+
+
+def _applied(case: Case, old: Plan, plan: Plan, approvals: list[Decision]) -> Step:
     name = plan.governed.policy if plan.governed else ""
     by = f", approved by {', '.join(said_by.author for said_by in approvals)}" if approvals else ""
-    message = f"ReleasePolicy {name} changed{by}: {'; '.join(said[:SHOWN])}{more}"
+    message = f"ReleasePolicy {name} changed{by}: {in_short(old, plan)}"
     kind = RecordKind.LOOSENED if approvals else RecordKind.TIGHTENED
     chained = record(
         case,
