@@ -6,7 +6,8 @@ import signal
 import structlog
 
 from modelrelease.controller.kube import ApiError
-from modelrelease.controller.run import Operator, StartError
+from modelrelease.controller.picture import StartError
+from modelrelease.controller.run import Operator
 from modelrelease.controller.settings import OperatorSettings
 
 log = structlog.get_logger()

@@ -6,30 +6,27 @@ continues from what the cluster says, while half an operator would move traffic 
 
 import asyncio
 import time
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
-from modelrelease.api.metricssource import source_of
 from modelrelease.controller import kube
 from modelrelease.controller.demands import demands_of, history_of
 from modelrelease.controller.evidence import EvidenceService
 from modelrelease.controller.execute import Executor, Refused
 from modelrelease.controller.gather import Gathered, Gatherer
-from modelrelease.controller.kube import ApiError, Changed, Conflict, Kube, NotFound, Resource, Unavailable
+from modelrelease.controller.kube import ApiError, Changed, Conflict, Kube
 from modelrelease.controller.leader import Leadership
 from modelrelease.controller.notices import Notices
+from modelrelease.controller.picture import Picture
 from modelrelease.controller.probes import Probes
 from modelrelease.controller.queue import DueQueue
 from modelrelease.controller.refusals import Refusals
 from modelrelease.controller.settings import OperatorSettings
-from modelrelease.controller.sources import settings_of
 from modelrelease.controller.status import StatusWriter
-from modelrelease.controller.store import Store, key_of, version_of
+from modelrelease.controller.store import Store
 from modelrelease.controller.telemetry import Telemetry
-from modelrelease.controller.watching import WATCHED, Watching
 from modelrelease.domain.release import State
 from modelrelease.engine.actions import Hold, Step
 from modelrelease.engine.live import needs_live
@@ -39,10 +36,6 @@ log = structlog.get_logger()
 
 MAX_STEPS = 12
 """How many steps one look may take before others get their turn."""
-
-
-class StartError(Exception):
-    """The process cannot start; the message says what is missing and what to do."""
 
 
 class Operator:
@@ -58,8 +51,7 @@ class Operator:
         self._states: dict[str, str] = {}
         self._leading = False
         self._synced = False
-        self._watching: Watching | None = None
-        self._delivered: dict[str, int] = {}
+        self._picture: Picture | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set or the Lease is lost. Raises StartError when something needed is missing."""
@@ -102,141 +94,26 @@ class Operator:
         )
         self.refusals = Refusals(self.executor)
         self.notices = Notices(self.executor)
-        self._api = api
+        self._picture = Picture(settings, self.store, self.queue, self.gatherer, self.evidence, self._states)
 
     async def _work(self, api: Kube, leadership: Leadership, stop: asyncio.Event) -> None:
-        if not await _first(self._begin(api), leadership.hold(), stop.wait()):
+        picture = self._picture
+        assert picture is not None
+        if not await _first(picture.begin(api), leadership.hold(), stop.wait()):
             return
-        self._watching = Watching(self.settings.kubeconfig, self._see)
-        self._watching.start()
+        picture.watch()
         self._synced = True
         try:
             await _first(
                 leadership.hold(),
                 stop.wait(),
-                self._relist(api),
-                self._watch_the_watches(),
+                picture.relist(api),
+                picture.watch_the_watches(),
                 *(self.queue.work(self._look) for _ in range(self.settings.workers)),
             )
         finally:
             await self.evidence.close()
-            await self._watching.stop()
-
-    async def _begin(self, api: Kube) -> None:
-        """List everything once, however often it takes: a process that ends is started again ever more slowly."""
-        tries = 0
-        while True:
-            try:
-                await self._read_everything(api)
-                await self._list_bundles()
-                return
-            except Unavailable as error:
-                log.warning("could not list yet", error=str(error))
-                await asyncio.sleep(min(5.0, 0.25 * 2.0 ** min(tries, 8)))
-                tries += 1
-
-    async def _read_everything(self, api: Kube) -> dict[str, int]:
-        """List all kinds, so that nothing is decided on half a picture (a Pause not seen yet, say).
-
-        Gives back the versions that nobody had shown before, by resource and key.
-        """
-        news: dict[str, int] = {}
-        for resource in WATCHED:
-            try:
-                found = await api.list(resource)
-            except NotFound as error:
-                raise StartError(
-                    f"the API server does not know {resource.plural}.{resource.group}: install the CRDs "
-                    "(kubectl apply -k manifests, and the Gateway API's standard channel)"
-                ) from error
-            seen = set()
-            for obj in found:
-                seen.add(key_of(obj))
-                obj.setdefault("metadata", {}).pop("managedFields", None)
-                if self._take(resource, False, obj):
-                    news[_name_of(resource, obj)] = version_of(obj)
-            for ghost in [obj for obj in self.store.all(resource) if key_of(obj) not in seen]:
-                self._take(resource, True, ghost)
-        return news
-
-    async def _relist(self, api: Kube) -> None:
-        """From time to time list everything again: a watch can leave ghosts, miss changes, or hang without a word.
-
-        Returns, which ends the process, when the watches did not begin in time or missed what a list before showed.
-        """
-        missed: dict[str, int] = {}
-        while True:
-            await asyncio.sleep(self.settings.resync_s)
-            assert self._watching is not None
-            if not self._watching.ready:
-                log.error("the watches did not begin", after_s=self.settings.resync_s)
-                return
-            still = [name for name, version in missed.items() if self._delivered.get(name, -1) < version]
-            if still:
-                log.error("the watches hang: they missed what a list showed", objects=sorted(still)[:5])
-                return
-            try:
-                missed = await self._read_everything(api)
-                await self._list_bundles()
-            except ApiError as error:
-                log.warning("could not list again", error=str(error))
-
-    async def _list_bundles(self) -> None:
-        """Wake the releases whose bundles changed. Bundles that cannot be listed stop nothing."""
-        try:
-            for key in await self.gatherer.bundles.list_all():
-                self.queue.wake(key)
-        except ApiError as error:
-            log.warning("could not list the bundles", error=str(error))
-
-    async def _watch_the_watches(self) -> None:
-        assert self._watching is not None
-        await self._watching.ended()
-        log.error("the watches ended: ending the process")
-
-    def _see(self, resource: Resource, gone: bool, obj: Any) -> None:
-        """The watches showed an object."""
-        self._delivered[_name_of(resource, obj)] = version_of(obj)
-        self._take(resource, gone, obj)
-
-    def _take(self, resource: Resource, gone: bool, obj: Any) -> bool:
-        """One object came, changed or went: remember it and wake whom it concerns; False when it was known."""
-        if gone:
-            self.store.drop(resource, obj)
-        elif not self.store.put(resource, obj):
-            return False
-        for key in self._concerned(resource, gone, obj):
-            self.queue.wake(key)
-        return True
-
-    def _concerned(self, resource: Resource, gone: bool, obj: Any) -> Iterable[str]:
-        namespace = obj["metadata"].get("namespace")
-        match resource.plural:
-            case kube.RELEASES.plural:
-                self.gatherer.users.see(obj, gone=gone)
-                return [key_of(obj)]
-            case kube.DECISIONS.plural | kube.EVIDENCES.plural:
-                return [f"{namespace}/{obj.get('spec', {}).get('releaseRef', {}).get('name')}"]
-            case kube.HTTP_ROUTES.plural:
-                return self.gatherer.users.of(key_of(obj))
-            case kube.POLICIES.plural:
-                return list(self._states)
-            case kube.NAMESPACES.plural:
-                return [key for key in self._states if key.startswith(f"{obj['metadata']['name']}/")]
-            case kube.SOURCES.plural:
-                self._see_source(gone, obj)
-                return [key for key, state in self._states.items() if state != State.SETTLED]
-            case _:
-                return [key for key, state in self._states.items() if state != State.SETTLED]
-
-    def _see_source(self, gone: bool, obj: Any) -> None:
-        name = obj["metadata"]["name"]
-        settings = None if gone else settings_of(source_of(obj))
-        if settings is None:
-            log.warning("metrics source is not usable", source=name)
-            self.evidence.drop_source(name)
-        else:
-            self.evidence.set_source(settings)
+            await picture.stop()
 
     async def _look(self, key: str) -> None:
         """Look at one release: gather, decide, act, until there is nothing more to do now."""
@@ -381,7 +258,7 @@ class Operator:
     def _unhealthy(self) -> str | None:
         if not self._leading or not self._synced:
             return None
-        if self._watching is not None and not self._watching.alive:
+        if self._picture is not None and self._picture.ended:
             return "the watches ended"
         now = time.monotonic()
         for source, seen, period in self.evidence.heartbeat():
@@ -391,10 +268,6 @@ class Operator:
 
     def _unready(self) -> str | None:
         return None if self._synced or not self._leading else "reading the cluster"
-
-
-def _name_of(resource: Resource, obj: Any) -> str:
-    return f"{resource.plural} {key_of(obj)}"
 
 
 async def _first(*parts: Any) -> bool:
