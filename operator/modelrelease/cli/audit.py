@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from modelrelease.cli import prune
-from modelrelease.cli.cluster import EXIT_ERROR, EXIT_NOT_FOUND, Kubeconfig, Namespace, Output, echo, fail, on_cluster
+from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, fail, on_cluster
+from modelrelease.cli.exits import EXIT_ERROR, EXIT_NOT_FOUND
 from modelrelease.cli.exports import hashes, lines
 from modelrelease.governance.chain import Anchor, Chain, Report, line_of, verify
 

@@ -11,6 +11,8 @@ from unicodedata import category
 
 import typer
 
+from modelrelease.cli.exits import EXIT_ERROR
+
 Result = TypeVar("Result")
 
 
@@ -50,11 +52,6 @@ Namespace = Annotated[
     ),
 ]
 Output = Annotated[str, typer.Option("--output", "-o", help="text, json or yaml.")]
-
-EXIT_ERROR, EXIT_NOT_FOUND, EXIT_DENIED = 1, 3, 4
-
-MAY_READ = "ask for the ClusterRole modelrelease-view (cluster-wide for templates and sources) and httproutes in {}"
-"""What somebody needs who may not read what a command reads."""
 
 
 def on_cluster(kubeconfig: Path | None, do: Callable[[Any], Awaitable[Result]]) -> Result:

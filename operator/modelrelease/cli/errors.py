@@ -7,7 +7,7 @@ never what to do.
 import re
 from collections.abc import Mapping
 
-from modelrelease.cli.cluster import EXIT_DENIED, EXIT_ERROR, EXIT_NOT_FOUND, MAY_READ
+from modelrelease.cli.exits import EXIT_DENIED, EXIT_ERROR, EXIT_NOT_FOUND, MAY_READ
 from modelrelease.controller.kube import ApiError, Denied, NotFound, Unavailable
 
 KINDS: Mapping[str, str] = {

@@ -10,16 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from modelrelease.cli.cluster import (
-    EXIT_DENIED,
-    MAY_READ,
-    Kubeconfig,
-    Namespace,
-    Output,
-    echo,
-    fail,
-    on_cluster,
-)
+from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, fail, on_cluster
+from modelrelease.cli.exits import EXIT_DENIED, MAY_READ
 
 EXIT_USAGE = 2
 

@@ -13,7 +13,8 @@ from typing import Any
 from modelrelease.api.convert import plan_of, requests_of, source_of, templates_of, traffic_of
 from modelrelease.api.metricssource import Source
 from modelrelease.api.status import progress_from_status
-from modelrelease.cli.cluster import EXIT_NOT_FOUND, fail
+from modelrelease.cli.cluster import fail
+from modelrelease.cli.exits import EXIT_NOT_FOUND
 from modelrelease.cli.governed import Governance, Refused, govern
 from modelrelease.controller import kube as api
 from modelrelease.controller.gather import resource_of

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelrelease.cli.cluster import EXIT_NOT_FOUND, Output, echo
+from modelrelease.cli.cluster import Output, echo
+from modelrelease.cli.exits import EXIT_NOT_FOUND
 
 if TYPE_CHECKING:
     from modelrelease.metrics.presets import Preset

@@ -6,7 +6,8 @@ from typing import Any
 
 from modelrelease.api.convert import record_of
 from modelrelease.api.entry_record import entry_differences
-from modelrelease.cli.cluster import EXIT_NOT_FOUND, fail
+from modelrelease.cli.cluster import fail
+from modelrelease.cli.exits import EXIT_NOT_FOUND
 from modelrelease.domain.release import Fault
 from modelrelease.gates.curve import Curve, curves_of
 from modelrelease.gates.workings import PHASES, differences, unpacked
