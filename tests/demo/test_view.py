@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -51,6 +52,17 @@ def test_plain_lines_say_each_thing_once(capsys: pytest.CaptureFixture[str]) -> 
     said = capsys.readouterr().out
     assert said.count("0:07  event 7 ") == 1
     assert said.count("is in stage mixed") == 1
+
+
+def test_a_stage_that_is_over_tells_the_split_before_the_raise(capsys: pytest.CaptureFixture[str]) -> None:
+    """What the next stage already sends is none of it, or the pilot seems to have served requests of others."""
+    view = PlainView(sys.stdout)
+    pilot = replace(BUSY, stage=0, seen=Tally(500, 5, 500, 0))
+    view.show(pilot)
+    view.show(replace(pilot, state="Raising", seen=Tally(500, 9, 500, 4)))
+    view.show(replace(pilot, stage=1, state="Observing", seen=Tally(500, 12, 500, 7)))
+    [over] = [line for line in capsys.readouterr().out.splitlines() if "is over" in line]
+    assert "1.0 % (5 of 500) of low-criticality requests and 0.0 % (0 of 500) of the others" in over
 
 
 def test_gates_say_their_name_once() -> None:

@@ -22,6 +22,7 @@ class PlainView:
         self._stream = stream
         self._notes_seen = 0
         self._stage = ("", -1)
+        self._split = ""
         self._verdicts: dict[str, str] = {}
         self._at_s = 0.0
 
@@ -54,12 +55,13 @@ class PlainView:
             self._say(f"  gate {gate.name} says {gate.outcome}: {gate.sentence}")
 
     def _show_stage(self, picture: Picture) -> None:
-        """On each change of stage, the split that users saw at the end of the one before."""
+        """On each change of stage, the split that users saw at the end of the one before, until it was raised."""
         (version, stage), self._stage = self._stage, (picture.chapter.version, picture.stage)
+        split, self._split = self._split, split_text(picture) if picture.state == "Observing" else self._split
         if self._stage == (version, stage) or picture.stage < 0:
             return
         if version == picture.chapter.version and stage >= 0:
-            self._say(f"  stage {story.STAGES[stage]['name']} is over; {split_text(picture)}")
+            self._say(f"  stage {story.STAGES[stage]['name']} is over; {split}")
         self._say(f"  {picture.chapter.version} is in stage {story.STAGES[picture.stage]['name']}")
 
     def _say(self, text: str, at_s: float | None = None) -> None:

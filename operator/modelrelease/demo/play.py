@@ -53,8 +53,7 @@ class Player:
         ended_s: float | None = None
         failing = False
         while True:
-            status = self._scene.status()
-            now = time.time()
+            now, status = time.time(), self._scene.status()
             if ended_s is None and outcome_of(status, chapter.version) is not None:
                 ended_s = now
             if not failing and _breaks_now(chapter, status, now):
@@ -66,14 +65,14 @@ class Player:
                     f"the operator ended by itself; its last words:\n{self._setting.operator.log_tail()}"
                 )
             self._read_records(status)
-            self._show(self._picture(chapter, status, since_s))
+            self._show(self._picture(chapter, status, since_s, now))
             if now > deadline or (ended_s is not None and now > ended_s + AFTERWARDS_S):
                 return status
             time.sleep(POLL_S)
 
-    def _picture(self, chapter: Chapter, status: Json, since_s: float) -> Picture:
-        now = time.time()
-        samples = self._samples(since_s)
+    def _picture(self, chapter: Chapter, status: Json, since_s: float, now: float) -> Picture:
+        """The picture of a moment just before the status was read: what was sent later may already be in the next."""
+        samples = [each for each in self._samples(since_s) if each.sent_at_s <= now]
         stage = status.get("stage") or {}
         ended = outcome_of(status, chapter.version)
         if (status.get("candidate") or {}).get("version") == chapter.version and ended is None:
