@@ -88,13 +88,12 @@ def typed(scene: Scene, user: str, *words: str) -> Result:
     return CliRunner().invoke(app, [*words, *where])
 
 
-def submit_when_allowed(scene: Scene, doc: Json) -> None:
-    """Rights come into force a moment after they are written."""
+def submit_when_allowed(scene: Scene, doc: Json, user: str = "carol") -> Json:
+    """Rights come into force a moment after they are written, and policies go a moment after they are deleted."""
     deadline = time.monotonic() + 10
     while True:
         try:
-            submit(scene, doc)
-            return
+            return submit(scene, doc, user)
         except ApiError as error:
             if error.status != 403 or time.monotonic() > deadline:
                 raise

@@ -139,6 +139,23 @@ def test_a_raise_that_was_decided_is_not_carried_out_once_its_evidence_expired()
     assert saved(late).state is State.PREPARING
 
 
+def test_evidence_in_doubt_lets_nothing_rise_and_the_record_that_was_written_judges_again_the_same():
+    doubts = {"uid-1": "carol may not"}
+    for state in (State.PREPARING, State.OBSERVING):
+        held = entering(*GOOD, state=state, doubts=doubts)
+        assert not writes(held)
+        assert "EntryEvidenceUnconfirmed" in reasons(held)
+        assert not raises(held)
+    (record,) = records(entering(*GOOD, evidence(number=2), doubts=doubts))
+    kept = {each["uid"]: each.get("doubt") for each in record.body["entry"]["evidence"]}
+    assert kept == {"uid-1": "carol may not", "uid-2": None, "uid-9": None}
+    assert not entry_differences(json.loads(json.dumps(record.body)))
+    shown = json.loads(json.dumps(record.body))
+    for each in shown["entry"]["evidence"]:
+        each["doubt"] = "carol may not"
+    assert entry_differences(shown)
+
+
 def test_a_revert_does_not_ask_for_evidence():
     verdict = gen_verdict(Outcome.REVERT)
     progress = gen_progress(State.OBSERVING, plan=DEMANDING)

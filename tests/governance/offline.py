@@ -49,7 +49,9 @@ def judge(entry: Entry | EntryGate, *evidence: OfflineEvidence, **how: Any) -> t
     demands = Entry(gates=(entry,)) if isinstance(entry, EntryGate) else entry
     subject = Subject(CANDIDATE, "v2", how.get("suite"))
     stable = how.get("stable", Subject(STABLE, "v1"))
-    return assess(demands, evidence, subject=subject, stable=stable, now=how.get("now", NOW))
+    return assess(
+        demands, evidence, subject=subject, stable=stable, now=how.get("now", NOW), doubts=how.get("doubts", {})
+    )
 
 
 def verdict(entry: Entry | EntryGate, *evidence: OfflineEvidence, **how: Any) -> EntryVerdict:

@@ -130,6 +130,9 @@ VersionText = Annotated[
 ]
 """A version that people say aloud."""
 
+Group = Annotated[str, Field(max_length=512)]
+"""A group of users, as the API server knows it."""
+
 Digest = Annotated[
     str,
     Field(max_length=128),

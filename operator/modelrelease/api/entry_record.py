@@ -21,6 +21,7 @@ def judged_again(body: Mapping[str, Any]) -> tuple[EntryVerdict, ...]:
         subject=Subject(said["unit"], said["version"], Suite(*said["suite"]) if said.get("suite") else None),
         stable=Subject(stable["digest"], stable["version"]) if stable else None,
         now=time_of(body["at"]),
+        doubts={each["uid"]: each["doubt"] for each in said["evidence"] if "doubt" in each},
     )
 
 

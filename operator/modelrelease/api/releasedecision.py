@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from modelrelease.api.base import (
     IMMUTABLE,
     Digest,
+    Group,
     Name,
     ReleaseRef,
     SpecModel,
@@ -24,8 +25,6 @@ from modelrelease.api.faults import faults_of
 from modelrelease.api.quantities import time_of
 from modelrelease.domain.decision import Action, Decision
 from modelrelease.domain.release import Fault
-
-Group = Annotated[str, Field(max_length=512)]
 
 
 class ReleaseDecisionSpec(SpecModel):

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from modelrelease.api.base import (
     IMMUTABLE,
     Digest,
+    Group,
     ReleaseRef,
     SpecModel,
     StatusModel,
@@ -95,6 +96,12 @@ class ReleaseEvidenceSpec(SpecModel):
     producer: Annotated[str, Field(min_length=1, max_length=1024)] = Field(
         description="Who vouches for it: your user name as the API server knows it (kubectl auth whoami). Another name "
         "is refused."
+    )
+    producer_groups: Annotated[list[Group], Field(max_length=256, json_schema_extra=atomic())] | None = Field(
+        None,
+        description="The groups that the producer is in (kubectl auth whoami), so that the right can be checked again "
+        "before the evidence is used; needed where the right was given to a group. Filled in at admission or by the "
+        "modelrelease command; others are refused.",
     )
     suite: SuiteSpec = Field(description="What it was measured with.")
     produced_at: Time = Field(description="When it was measured.")

@@ -80,7 +80,7 @@ def submit(
         found = await kube.get(api.RELEASES, namespace, release)
         unit = unit_digest or await evidence_writing.unit_digest(kube, found, stable=stable)
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-        me = (await kube.create(api.SELF_REVIEWS, None, review))["status"]["userInfo"]["username"]
+        me = (await kube.create(api.SELF_REVIEWS, None, review))["status"]["userInfo"]
         body = evidence_writing.manifest(found, content, unit=unit, producer=me)
         evidence_writing.check(body)
         if output == "text":

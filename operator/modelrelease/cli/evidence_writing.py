@@ -81,8 +81,8 @@ async def unit_digest(kube: Any, release: Json, *, stable: bool) -> str:
     return unit.digest
 
 
-def manifest(release: Json, found: Json, *, unit: str, producer: str) -> dict[str, Any]:
-    """The ReleaseEvidence to create."""
+def manifest(release: Json, found: Json, *, unit: str, producer: Json) -> dict[str, Any]:
+    """The ReleaseEvidence to create; `producer` is the userInfo of who submits it."""
     name = release["metadata"]["name"]
     return {
         "apiVersion": API_VERSION,
@@ -95,7 +95,8 @@ def manifest(release: Json, found: Json, *, unit: str, producer: str) -> dict[st
         "spec": {
             "releaseRef": {"name": name, "uid": release["metadata"]["uid"]},
             "unitDigest": unit,
-            "producer": producer,
+            "producer": producer["username"],
+            "producerGroups": producer.get("groups") or [],
             **found,
         },
     }

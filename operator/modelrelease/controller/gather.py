@@ -31,6 +31,7 @@ from modelrelease.controller.evidence import EvidenceService
 from modelrelease.controller.governing import Governing
 from modelrelease.controller.images import Images
 from modelrelease.controller.kube import ApiError, Kube, Resource
+from modelrelease.controller.producers import Producers
 from modelrelease.controller.store import Store
 from modelrelease.controller.units import Known, Units
 from modelrelease.domain.gate import Gate
@@ -110,6 +111,7 @@ class Gatherer:
         self.bundles = Bundles(kube_, check_s=unit_check_s, kept=bundle_history)
         self.images = Images(kube_, self.endpoints, check_s=unit_check_s)
         self.attested = Attested(kube_, store)
+        self._producers = Producers(kube_, store, wake)
         self.governing = Governing(kube_, store, self.units)
         self._decisions = Decisions(kube_, store, wake)
         self._heads: dict[str, Head] = {}
@@ -166,13 +168,15 @@ class Gatherer:
         if live:
             await self.attested.read_live(release, progress)
         observed = await self._observe(key, release, progress, router, objects, live=live)
+        confirm = live and confirm
         observed = replace(
             observed,
+            doubts=await self._producers.doubts(key, release, progress, observed.offline, live=confirm),
             violations=self.units.violations(key, progress),
             bundles=await self.bundles.faults(release, progress, live=live),
-            images=await self.images.seen(release, progress, live=live and confirm),
-            decisions=await self._decisions.of(key, release, progress, confirm=live and confirm),
-            stamped_since=await self._decisions.stamped_since(key, release, progress, confirm=live and confirm),
+            images=await self.images.seen(release, progress, live=confirm),
+            decisions=await self._decisions.of(key, release, progress, confirm=confirm),
+            stamped_since=await self._decisions.stamped_since(key, release, progress, confirm=confirm),
         )
         return Gathered(key, obj, release, progress, observed, router, known.requests, objects)
 

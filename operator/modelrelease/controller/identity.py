@@ -130,7 +130,7 @@ class Identities:
     async def _identity(self, namespace: str, name: str, obj: Mapping[str, Any], decision: Decision) -> Identity:
         in_force = await self._policies.decisions(namespace, obj)
         if in_force.since is None:
-            return _refused(f"nobody can tell who said it, because {in_force.problem}")
+            return _refused(f"nobody can tell who said it, because {in_force.problem}, then say it again")
         if decision.created_at < in_force.since + timedelta(seconds=MARGIN_S):
             return _refused(
                 f"the admission policy {DECISIONS_POLICY} was changed at {in_force.since:%Y-%m-%d %H:%M:%SZ}, after it "

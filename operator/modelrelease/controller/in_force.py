@@ -17,11 +17,12 @@ from modelrelease.controller import kube
 from modelrelease.controller.kube import Denied, Kube, NotFound, Resource
 
 DECISIONS_POLICY = "modelrelease-decisions"
+EVIDENCE_POLICY = "modelrelease-evidence"
 STAMP_POLICY = "modelrelease-changed-by"
 FORGED_AUTHOR = "modelrelease:nobody"
 """A name that no account has: a decision in this name is forged, whoever sends it."""
 
-MEND = "apply the project's manifests again (kubectl apply --server-side -k manifests), then say it again"
+MEND = "apply the project's manifests again (kubectl apply --server-side -k manifests)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,13 @@ class Policies:
         """
         return await self._fresh(f"decisions/{namespace}", lambda: self._decisions(namespace, obj))
 
+    async def evidence(self, namespace: str, obj: Mapping[str, Any]) -> InForce:
+        """Whether nobody can submit evidence in another's name in this namespace now; `obj` is one as it was submitted.
+
+        Raises ApiError when the API server does not answer.
+        """
+        return await self._fresh(f"evidence/{namespace}", lambda: self._evidence(namespace, obj))
+
     async def stamps(self, obj: Mapping[str, Any]) -> InForce:
         """Whether who changes a release is stamped on it. Raises ApiError when the API server does not answer."""
         return await self._fresh(f"stamps/{obj['metadata']['namespace']}", lambda: self._stamps(obj))
@@ -58,24 +66,40 @@ class Policies:
         return known[1]
 
     async def _decisions(self, namespace: str, obj: Mapping[str, Any]) -> InForce:
+        forged = {**obj["spec"], "author": FORGED_AUTHOR, "reason": "a forged decision must be refused"}
+        kind = (kube.DECISIONS, "ReleaseDecision")
+        return await self._refuses(DECISIONS_POLICY, namespace, kind, forged, field="spec.author")
+
+    async def _evidence(self, namespace: str, obj: Mapping[str, Any]) -> InForce:
+        spec = obj["spec"]
+        kept = {name: spec[name] for name in ("releaseRef", "unitDigest", "suite", "producedAt")}
+        result = {"metrics": [{"name": "forged", "count": 0, "total": 1}]}
+        kind = (kube.EVIDENCES, "ReleaseEvidence")
+        forged = {**kept, **result, "producer": FORGED_AUTHOR}
+        return await self._refuses(EVIDENCE_POLICY, namespace, kind, forged, field="spec.producer")
+
+    async def _refuses(
+        self, policy: str, namespace: str, kind: tuple[Resource, str], forged: Mapping[str, Any], *, field: str
+    ) -> InForce:
+        """Whether a policy refuses what is forged in `field`, in words that only it has."""
         since = await self._last_change(
-            (kube.VALIDATING_POLICIES, DECISIONS_POLICY), (kube.VALIDATING_BINDINGS, DECISIONS_POLICY), optional=False
+            (kube.VALIDATING_POLICIES, policy), (kube.VALIDATING_BINDINGS, policy), optional=False
         )
         if since is None:
-            return InForce(None, f"the admission policy {DECISIONS_POLICY} or its binding is missing: {MEND}")
-        forged = {
+            return InForce(None, f"the admission policy {policy} or its binding is missing: {MEND}")
+        body = {
             "apiVersion": f"{kube.GROUP}/{kube.VERSION}",
-            "kind": "ReleaseDecision",
+            "kind": kind[1],
             "metadata": {"generateName": "modelrelease-forged-", "namespace": namespace},
-            "spec": {**obj["spec"], "author": FORGED_AUTHOR, "reason": "a forged decision must be refused"},
+            "spec": forged,
         }
         try:
-            await self._kube.create(kube.DECISIONS, namespace, forged, dry_run=True)
+            await self._kube.create(kind[0], namespace, body, dry_run=True)
         except Denied as denied:
-            if DECISIONS_POLICY in denied.message and "spec.author" in denied.message:
+            if policy in denied.message and field in denied.message:
                 return InForce(since)
-            return InForce(None, f"a forged decision was refused for another reason ({denied.message[:200]}): {MEND}")
-        return InForce(None, f"a forged decision was let in: the admission policy {DECISIONS_POLICY} is not in force")
+            return InForce(None, f"a forged one was refused for another reason ({denied.message[:200]}): {MEND}")
+        return InForce(None, f"a forged one was let in, so the admission policy {policy} is not in force: {MEND}")
 
     async def _stamps(self, obj: Mapping[str, Any]) -> InForce:
         since = await self._last_change(

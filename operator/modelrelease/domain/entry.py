@@ -82,6 +82,7 @@ class Lack(StrEnum):
     MISSING = "EntryEvidenceMissing"
     EXPIRED = "EntryEvidenceExpired"
     INCOMPLETE = "EntryEvidenceIncomplete"
+    UNCONFIRMED = "EntryEvidenceUnconfirmed"
     UNDECIDED = "EntryGateUndecided"
 
 

@@ -176,7 +176,8 @@ class Observed:
     `workings` is what the verdicts can be recomputed from, packed for a record; it is there when the rest was read
     live. `lengths` says whether the stages are long enough for the traffic, None before there was enough of it to say.
     `habits` is what stable's history says before the first stage, by gate where it says something; None while it is
-    being read. `offline` is the readable offline evidence for this release, of whatever unit.
+    being read. `offline` is the readable offline evidence for this release, of whatever unit; `doubts`
+    says by UID why a piece of it counts for nothing good, such as a producer who may not.
     `stamped_since`: since when admission is known to stamp who changes a release, None where it does not or that is not
     known.
 
@@ -203,6 +204,7 @@ class Observed:
     lengths: StageLengths | None = None
     habits: tuple[tuple[str, Habit], ...] | None = ()
     offline: tuple[OfflineEvidence, ...] = ()
+    doubts: Mapping[str, str] = field(default_factory=dict)
     stamped_since: datetime | None = None
     baseline: Backend | None = None
     revisions: tuple[UnitRef, ...] = ()

@@ -60,6 +60,7 @@ def entry_verdicts(case: Case, unit: UnitRef, plan: Plan) -> tuple[EntryVerdict,
         subject=Subject(unit.digest, unit.version, _named_suite(case, unit)),
         stable=_stable(case, unit),
         now=case.now,
+        doubts=case.observed.doubts,
     )
 
 
@@ -115,6 +116,7 @@ def entry_body(case: Case, unit: UnitRef | None, plan: Plan | None) -> Mapping[s
                 "digest": found.digest,
                 "unit": found.unit_digest,
                 "producer": found.producer,
+                **({"doubt": case.observed.doubts[found.uid]} if found.uid in case.observed.doubts else {}),
                 **({"content": content} if fits else {}),
             }
             for found, content in zip(known, contents, strict=True)

@@ -1,14 +1,19 @@
 """Entry gates: what a unit's offline evidence says about each demand, before any user sees the unit (R9, R10).
 
+Evidence whose producer is not confirmed lets nothing in. What it refutes counts all the same, as an abort does whoever
+said it: taking somebody's right away does not make a bad result go away.
+
 Where several pieces of evidence measured the same with one suite, the newest counts, but none of them may fail: nobody
 measures again until it passes. A wrong one is deleted by somebody who may. Where several suites measured a metric and
 the gate names none, each of them must pass.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from types import MappingProxyType
 
 from modelrelease.domain.canonical import short
 from modelrelease.domain.entry import Entry, EntryGate, EntryOutcome, EntryVerdict, Lack
@@ -21,6 +26,9 @@ from modelrelease.governance.thresholds import Finding, absolute, against_stable
 
 EVIDENCE = "evidence"
 
+CERTAIN: Mapping[str, str] = MappingProxyType({})
+"""Nothing is doubted."""
+
 MAX_KEPT = 65_536
 """So many findings, of a gate and a piece of evidence each, are kept from one look to the next."""
 
@@ -32,20 +40,49 @@ def assess(
     subject: Subject,
     stable: Subject | None,
     now: datetime,
+    doubts: Mapping[str, str] = CERTAIN,
 ) -> tuple[EntryVerdict, ...]:
     """One verdict per demand, the worst for each; no verdict where nothing is demanded.
 
     `stable` None: there is no stable unit, so that nothing can be compared with one and no such demand is made.
+    `doubts`: by UID, why a piece counts for nothing good.
     """
     if not entry.demands:
         return ()
     known = tuple(evidence)
-    own = standing(entry, known, subject=subject, now=now)
+    said = _assessed(entry, known, subject, stable, now, doubts)
+    if not any(found.uid in doubts for found in known):
+        return said
+    every = _assessed(entry, known, subject, stable, now, CERTAIN)
+    refuted = {verdict.name: verdict for verdict in every if verdict.outcome is EntryOutcome.FAIL}
+    return (*(refuted.pop(verdict.name, verdict) for verdict in said), *refuted.values())
+
+
+def _assessed(
+    entry: Entry,
+    known: tuple[OfflineEvidence, ...],
+    subject: Subject,
+    stable: Subject | None,
+    now: datetime,
+    doubts: Mapping[str, str],
+) -> tuple[EntryVerdict, ...]:
+    own = standing(entry, known, subject=subject, now=now, doubts=doubts)
     if not own.current:
         return (_nothing(own, known, subject),)
-    theirs = tuple(found for found in known if stable is not None and found.unit_digest == stable.digest)
-    gates = (_judged(gate, own, theirs, stable) for gate in entry.gates)
+    stables = [found for found in known if stable is not None and found.unit_digest == stable.digest]
+    theirs = tuple(found for found in stables if found.uid not in doubts)
+    aside = [found for found in stables if found.uid in doubts]
+    gates = [_judged(gate, own, theirs, stable) for gate in entry.gates]
+    if aside:
+        why = f"; ReleaseEvidence {aside[-1].name} of stable does not count: {doubts[aside[-1].uid]}"
+        gates = [_because(why, gate, said) for gate, said in zip(entry.gates, gates, strict=True)]
     return (*gates, *package_verdicts(entry, own.current, now=now))
+
+
+def _because(why: str, gate: EntryGate, said: EntryVerdict) -> EntryVerdict:
+    """The verdict with the reason why stable's results are not there to compare with."""
+    compares = gate.max_difference is not None and said.outcome is EntryOutcome.MISSING
+    return replace(said, sentence=said.sentence + why, lack=Lack.UNCONFIRMED) if compares else said
 
 
 def failed(verdicts: Iterable[EntryVerdict]) -> EntryVerdict | None:

@@ -4,7 +4,7 @@ Evidence of a unit stays what it is, but the world moves on: `expires_at` is its
 release's. The younger of the producer's and the API server's time is never believed: age counts from the older.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -32,18 +32,26 @@ class Standing:
     aside: tuple[tuple[OfflineEvidence, Lack, str], ...] = ()
 
 
-def standing(entry: Entry, evidence: Iterable[OfflineEvidence], *, subject: Subject, now: datetime) -> Standing:
-    """Sort the evidence of a unit; evidence of other units is left out."""
+def standing(
+    entry: Entry, evidence: Iterable[OfflineEvidence], *, subject: Subject, now: datetime, doubts: Mapping[str, str]
+) -> Standing:
+    """Sort the evidence of a unit; evidence of other units is left out. `doubts`: why some does not count, by UID."""
     current, aside = [], []
     for found in sorted(evidence, key=lambda each: (each.produced_at, each.uid)):
         if found.unit_digest != subject.digest:
             continue
-        why = _why_not(entry, found, subject=subject, now=now)
+        why = _doubtful(found, doubts) or _why_not(entry, found, subject=subject, now=now)
         if why is None:
             current.append(found)
         else:
             aside.append((found, *why))
     return Standing(tuple(current), tuple(aside))
+
+
+def _doubtful(found: OfflineEvidence, doubts: Mapping[str, str]) -> tuple[Lack, str] | None:
+    if found.uid not in doubts:
+        return None
+    return Lack.UNCONFIRMED, f"ReleaseEvidence {found.name} by {found.producer} does not count: {doubts[found.uid]}"
 
 
 def _why_not(entry: Entry, found: OfflineEvidence, *, subject: Subject, now: datetime) -> tuple[Lack, str] | None:
