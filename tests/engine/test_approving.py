@@ -7,12 +7,15 @@ import pytest
 from modelrelease.domain.approval import ApprovalRole, ApprovalRules, Asking, AtWindowEnd, GitOpsAccount
 from modelrelease.domain.decision import Action, Identity, Standing
 from modelrelease.domain.plan import Require
+from modelrelease.domain.record import RecordKind
 from modelrelease.domain.release import State
+from modelrelease.domain.traffic import Target
 from modelrelease.domain.verdict import Outcome
 from modelrelease.engine.approving import changers, refused
 from modelrelease.engine.case import Case
 from tests.engine.builders import (
     NOW,
+    A,
     B,
     C,
     as_progress,
@@ -22,6 +25,7 @@ from tests.engine.builders import (
     gen_plan,
     gen_progress,
     gen_release,
+    gen_route,
     gen_stage,
     gen_verdict,
 )
@@ -267,6 +271,39 @@ def test_an_approval_window_ends_as_the_plan_says(end):
     assert raises(in_pilot(*answered, plan=plan, asking=Asking(1, at(-60))))
     unchecked = tuple(replace(said, identity=Identity()) for said in answered)
     assert reasons(in_pilot(*unchecked, plan=plan, asking=Asking(1, at(-60)))) == ["AwaitingApproval"]
+
+
+# ---- what was said for a raise that did not happen
+
+
+def test_approvals_of_a_raise_that_raised_nothing_count_again_for_the_very_same_raise():
+    promote = gen_decision(Action.PROMOTE, 3, stage="pilot")
+    said = (approve("risk", when=-20), approve("owner", 2, when=-10), promote)
+    raising = saved(in_pilot(*said))
+    uids = {each.uid for each in said}
+    assert raising.state is State.RAISING and uids <= set(raising.handled) and set(raising.intent.decisions) == uids
+    where_it_was = as_progress(gen_progress(plan=BOTH))
+    how = {"release": gen_release(plan=BOTH), "decisions": said}
+    void = decide(raising, where_it_was, process="p2", **how)
+    assert records(void)[0].kind is RecordKind.INTENT_VOID and set(records(void)[0].body["returned"]) == uids
+    back = saved(void)
+    assert back.state is State.OBSERVING and not uids & set(back.handled)
+    again = decide(back, where_it_was, process="p2", **how)
+    assert raises(again) and {each["uid"] for each in records(again)[0].body["decisions"]} == uids
+    for other in (replace(BOTH, watch_s=1), matrix(RISK, OWNER, valid_for_s=300)):
+        elsewhere = decide(replace(back, plan=other), process="p2", **{**how, "release": gen_release(plan=other)})
+        assert reasons(elsewhere) == ["AwaitingApproval"]
+
+
+def test_approvals_of_a_raise_that_did_raise_something_are_used_up():
+    said = (approve("risk", when=-20), approve("owner", 2, when=-10))
+    raising = saved(in_pilot(*said))
+    how = {"release": gen_release(plan=BOTH), "decisions": said}
+    raised = as_progress(raising)
+    one_of_two = (raised, gen_route(Target(A, B, BOTH.stages[0].exposure), name="second"))
+    void = decide(raising, *one_of_two, process="p2", **how)
+    assert records(void)[0].kind is RecordKind.INTENT_VOID and "returned" not in records(void)[0].body
+    assert {each.uid for each in said} <= set(saved(void).handled)
 
 
 # ---- accepted risks

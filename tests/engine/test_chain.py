@@ -86,6 +86,15 @@ def test_a_decision_counts_as_used_once_a_record_names_it():
     assert used([*named, named[0]]) == (one.uid, two.uid)
 
 
+def test_what_a_void_raise_gave_back_is_used_no_more_until_another_record_names_it():
+    said = gen_decision(Action.APPROVE, 1)
+    named = {"decisions": decision_body([said])}
+    before = [Record(1, "x", K.RAISED, named), Record(2, "x", K.INTENT_VOID, {"returned": [said.uid]})]
+    assert used(before) == ()
+    assert used([Record(3, "x", K.RAISED, named), *before]) == (said.uid,)
+    assert used([before[0], Record(2, "x", K.INTENT_VOID, {"returned": "text"})]) == (said.uid,)
+
+
 def arms(*shown, facts, units=(A, B, C)):
     observed = gen_observed(gen_arms(*shown), revisions=units, history=facts)
     return recovered_arms(Case(gen_release(), gen_progress(), observed, NOW))

@@ -198,6 +198,10 @@ def test_the_condition_says_whether_the_release_asks_for_what_its_tier_asks_for(
     advised = replace(standing, shortfalls=("spec.gates: add one",))
     short = condition(in_stage(), release_of(plan=OLD, standing=advised), "PolicySatisfied")
     assert short is not None and (short.status, short.message) == ("False", "spec.gates: add one")
+    assert condition(in_stage(), release_of(plan=OLD, standing=standing), "PolicyReviewDue") is None
+    overdue = replace(standing, overdue="2026-02-28")
+    late = condition(in_stage(), release_of(plan=OLD, standing=overdue), "PolicyReviewDue")
+    assert late.status == "True" and "strict had to be looked at again by 2026-02-28" in late.message
     built_in = replace(standing, built_in=True)
     assert condition(in_stage(), release_of(plan=OLD, standing=built_in), "PolicySatisfied") is None
 

@@ -9,7 +9,14 @@ from typing import Any
 from modelrelease.api.bundle import bundle_faults
 from modelrelease.api.convert_gates import Templates, requests_of, templates_of
 from modelrelease.api.convert_plan import declared_of, plan_of
-from modelrelease.api.convert_policy import PolicyObject, applying, built_in_policy, policy_object, policy_of
+from modelrelease.api.convert_policy import (
+    PolicyObject,
+    applying,
+    built_in_policy,
+    policy_object,
+    policy_of,
+    review_date,
+)
 from modelrelease.api.convert_risk import risk_of
 from modelrelease.api.convert_traffic import segments_of, traffic_of
 from modelrelease.api.convert_unit import Contents, config_maps_of, content_digest, content_of, unit_of
@@ -48,6 +55,7 @@ __all__ = [
     "record_of",
     "release_of",
     "requests_of",
+    "review_date",
     "revision_manifest",
     "revision_of",
     "risk_of",

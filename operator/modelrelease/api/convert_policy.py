@@ -6,6 +6,7 @@ under the same name never takes their place.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
@@ -129,7 +130,16 @@ def policy_of(read: PolicyObject, templates: Templates) -> Policy | tuple[Fault,
         floors=_floors(read.spec.floors or FloorsSpec.model_validate({})),
         demands=tuple(demands),
         loosening=tuple(sorted(read.spec.loosening_approvals or ())),
+        review_by=review_date(read.spec.review_by or ""),
     )
+
+
+def review_date(text: str) -> date | None:
+    """A date as `reviewBy` has it; None for a day that there is not."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _demands(name: str, tier: Tier, spec: TierSpec, templates: Templates) -> Demands | list[Fault]:

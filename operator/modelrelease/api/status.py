@@ -17,6 +17,7 @@ from modelrelease.api.status_schema import (
     MAX_OUTCOMES,
     MAX_PHRASES,
     MAX_TEXT,
+    MAX_USED,
     MAX_VERDICTS,
     BackendStatus,
     ModelReleaseStatus,
@@ -179,6 +180,7 @@ def _intent(intent: Intent | None) -> dict[str, Any] | None:
         "record": intent.record,
         "decidedAt": time_text(intent.decided_at),
         "process": intent.process,
+        **({"decisions": list(intent.decisions[:MAX_USED])} if intent.decisions else {}),
     }
 
 
@@ -272,7 +274,10 @@ def _read_images(held: UnitImagesStatus) -> UnitImages:
 
 def _read_intent(status: ModelReleaseStatus) -> Intent | None:
     intent = status.intent
-    return None if intent is None else Intent(intent.stage, intent.record, time_of(intent.decided_at), intent.process)
+    if intent is None:
+        return None
+    decided_at, decisions = time_of(intent.decided_at), tuple(intent.decisions or ())
+    return Intent(intent.stage, intent.record, decided_at, intent.process, decisions)
 
 
 def _read_watch(status: ModelReleaseStatus) -> Watch | None:

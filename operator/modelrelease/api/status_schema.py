@@ -17,6 +17,7 @@ from modelrelease.domain.tier import Tier
 from modelrelease.domain.verdict import Outcome
 
 MAX_DIGESTS = 1024
+MAX_USED = 64
 MAX_OUTCOMES = 20
 MAX_VERDICTS = 512
 MAX_ENTRY = 64
@@ -97,6 +98,10 @@ class IntentStatus(StatusModel):
     record: Word = Field(description="Name of the ReleaseRecord that was written before it.")
     decided_at: Time = Field(description="When it was decided.")
     process: Word = Field(description="The operator process that decided it; in any other process it is void.")
+    decisions: Annotated[list[Uid], Field(max_length=MAX_USED, json_schema_extra=atomic())] | None = Field(
+        None,
+        description="UIDs of the ReleaseDecisions that it uses up, at most 64; they count again when nothing rose.",
+    )
 
 
 class WatchStatus(StatusModel):

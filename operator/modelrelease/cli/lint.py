@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -28,8 +29,10 @@ def register(app: typer.Typer) -> None:
 def lint(files: Files, stable: Stable = None, output: Output = "text") -> None:
     """Find what the API server and the operator would refuse: releases, policies, templates and sources together.
 
-    Exit code 1 when something is wrong. Without --stable every part of a unit counts as changed, as at its first start.
+    Exit code 1 when something is wrong; warnings are only told.
+    Without --stable every part of a unit counts as changed, as at its first start.
     """
+    from modelrelease.cli.lint_warnings import warnings
     from modelrelease.cli.linting import Finding, Manifests, findings
     from modelrelease.cli.positions import Placed, Unreadable, files_in, objects_in
 
@@ -47,11 +50,16 @@ def lint(files: Files, stable: Stable = None, output: Output = "text") -> None:
                     placed.append(each)
         except OSError as error:
             fail(f"{file}: {error.strerror or error}: name a file or a folder with manifests", EXIT_USAGE)
-    found += findings(Manifests(placed, _serving(stable or [])))
+    manifests = Manifests(placed, _serving(stable or []))
+    found += findings(manifests)
+    warned = list(warnings(manifests, datetime.now(UTC).date()))
     ours = sum(1 for each in placed if str(_version(each.content)).startswith("modelrelease.dev/"))
     data = {"files": len(names), "objects": ours, "faults": [asdict(each) for each in found]}
+    data["warnings"] = [asdict(each) for each in warned]
     lines = [f"{each.file}:{each.line}: {each.object}{': ' if each.object else ''}{each.message}" for each in found]
-    lines.append(f"{ours} objects in {len(names)} files, {len(found)} faults")
+    lines += [f"{each.file}:{each.line}: warning: {each.object}: {each.message}" for each in warned]
+    told = f", {len(warned)} warnings" if warned else ""
+    lines.append(f"{ours} objects in {len(names)} files, {len(found)} faults{told}")
     echo(data, output, lambda: "\n".join(lines))
     if found:
         raise typer.Exit(EXIT_FAULTS)

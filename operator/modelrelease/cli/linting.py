@@ -66,7 +66,7 @@ class Manifests:
 
     def contents(self, names: Sequence[str], namespace: str) -> dict[str, Mapping[str, str] | None]:
         """Contents of ConfigMaps; empty for one that is not there while the files hold none at all."""
-        found = {doc["metadata"]["name"]: doc for doc in self.of("ConfigMap") if _namespace(doc) == namespace}
+        found = {doc["metadata"]["name"]: doc for doc in self.of("ConfigMap") if namespace_of(doc) == namespace}
         nothing: Mapping[str, str] | None = None if self.of("ConfigMap") else {}
         return {name: content_of(found[name]) if name in found else nothing for name in names}
 
@@ -76,7 +76,7 @@ class Manifests:
         for name in names:
             shared = [doc for doc in self.of("ClusterGateTemplate") if doc["metadata"]["name"] == name]
             own = [doc for doc in self.of("GateTemplate") if doc["metadata"]["name"] == name]
-            own = [doc for doc in own if _namespace(doc) == namespace]
+            own = [doc for doc in own if namespace_of(doc) == namespace]
             chosen = next(iter((*own, *shared)), None)
             found[name] = chosen.get("spec") if chosen else preset(name, gateway_controller=UNTOLD_GATEWAY)
         return found
@@ -86,7 +86,7 @@ def findings(manifests: Manifests) -> Iterator[Finding]:
     """Every fault of every object, in the order of the files."""
     for placed in manifests.placed:
         for fault in _faults(placed.content, manifests):
-            yield _found(placed, fault)
+            yield found_in(placed, fault)
 
 
 def _faults(doc: Mapping[str, Any], manifests: Manifests) -> Iterator[Fault]:
@@ -146,7 +146,7 @@ def _policy(doc: Mapping[str, Any], manifests: Manifests) -> Iterator[Fault]:
 
 
 def _release(doc: Mapping[str, Any], manifests: Manifests) -> Iterator[Fault]:
-    name, namespace, spec = doc["metadata"]["name"], _namespace(doc), doc["spec"]
+    name, namespace, spec = doc["metadata"]["name"], namespace_of(doc), doc["spec"]
     if len(name) > NAME_LENGTH or "." in name:
         yield Fault("InvalidSpec", f"metadata.name: use at most {NAME_LENGTH} lower-case letters, digits and '-'")
     obj = {**doc, "metadata": {**doc["metadata"], "namespace": namespace, "uid": ""}}
@@ -185,7 +185,8 @@ def _elsewhere(fault: Fault, manifests: Manifests) -> bool:
     return fault.reason == "TemplateNotFound" and not manifests.of(*TEMPLATE_KINDS)
 
 
-def _found(placed: Placed, fault: Fault) -> Finding:
+def found_in(placed: Placed, fault: Fault) -> Finding:
+    """A fault of an object with file and line."""
     doc = placed.content
     kind, name = doc.get("kind"), (doc.get("metadata") or {}).get("name", "")
     prefix = f"{kind} {name}: "
@@ -202,5 +203,6 @@ def _named(doc: Mapping[str, Any]) -> bool:
     return isinstance(metadata, Mapping) and isinstance(metadata.get("name"), str)
 
 
-def _namespace(doc: Mapping[str, Any]) -> str:
+def namespace_of(doc: Mapping[str, Any]) -> str:
+    """The namespace that an object would be applied to."""
     return str(doc["metadata"].get("namespace") or "default")

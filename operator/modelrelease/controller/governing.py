@@ -7,6 +7,7 @@ only where something is to be released, so that releases at rest cost no reads.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -100,7 +101,14 @@ class Governing:
         tier = classify(policy.floors, declared=risk.declared, touches=risk.touches, unit=unit, stable=stable)
         declared = declared_of(spec, plan)
         made, faults = effective(declared, policy, tier.tier)
-        standing = Standing(tier.tier, tier.reasons, policy.name, policy.digest, built_in=policy.name == BUILT_IN)
+        standing = Standing(
+            tier=tier.tier,
+            reasons=tier.reasons,
+            policy=policy.name,
+            policy_digest=policy.digest,
+            built_in=policy.name == BUILT_IN,
+            overdue=_overdue(policy),
+        )
         if policy.enforcement is Enforcement.ADVISE and not standing.built_in:
             standing = replace(standing, shortfalls=_advice(declared, policy, tier.tier))
         if faults and _at_rest(release, progress):
@@ -184,6 +192,11 @@ def _refused(release: Release, progress: Progress, faults: tuple[Fault, ...]) ->
     if _at_rest(release, progress):
         return release
     return replace(release, faults=(*release.faults, *faults))
+
+
+def _overdue(policy: Policy) -> str:
+    due = policy.review_by
+    return due.isoformat() if due is not None and datetime.now(UTC).date() > due else ""
 
 
 def _advice(declared: Declared, policy: Policy, tier: Tier) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """What a ReleasePolicy says: which tier a change is in, and what a tier asks for. Values only."""
 
 from dataclasses import dataclass, field
+from datetime import date
 
 from modelrelease.domain.approval import ApprovalRules
 from modelrelease.domain.entry import Entry
@@ -63,7 +64,10 @@ class Demands:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One policy as it applies to one release: `demands` by tier, the lowest first. `digest` covers its whole spec."""
+    """One policy as it applies to one release: `demands` by tier, the lowest first. `digest` covers its whole spec.
+
+    `review_by`: the last day on which it need not be looked at again; None: nobody said one.
+    """
 
     name: str
     digest: str
@@ -71,6 +75,7 @@ class Policy:
     floors: Floors = Floors()
     demands: tuple[Demands, ...] = ()
     loosening: tuple[str, ...] = ()
+    review_by: date | None = None
 
     def of(self, tier: Tier) -> Demands:
         """What one tier asks for by itself."""

@@ -82,12 +82,16 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A raise that was decided and may not have happened yet; void in another process or when its evidence is stale."""
+    """A raise that was decided and may not have happened yet; void in another process or when its evidence is stale.
+
+    `decisions`: the UIDs of what people said that it uses up, given back when it is void and nothing was raised.
+    """
 
     stage: int
     record: str
     decided_at: datetime
     process: str
+    decisions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class Standing:
     """How a release stands to its policy: its tier and why (in sentences), the policy, and in what it falls short.
 
     `shortfalls` are told and hold nothing: of a policy that only advises, or of a release that is at rest.
+    `overdue`: the day by which the policy had to be looked at again, once it is over. It holds nothing, either.
     """
 
     tier: Tier
@@ -49,6 +50,7 @@ class Standing:
     policy_digest: str
     shortfalls: tuple[str, ...] = ()
     built_in: bool = False
+    overdue: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,10 +52,19 @@ def history(records: Iterable[Record]) -> dict[str, RecordKind]:
 
 
 def used(records: Iterable[Record]) -> tuple[str, ...]:
-    """The UIDs of the decisions that records name: each of them counts as used (S2)."""
-    named = (record.body.get("decisions") for record in records)
-    uids = (item.get("uid") for items in named if isinstance(items, list | tuple) for item in items if _is_body(item))
-    return tuple(dict.fromkeys(uid for uid in uids if isinstance(uid, str)))
+    """The UIDs of the decisions that records name: each of them counts as used (S2).
+
+    Except what a later record gives back, because the raise that it was said for raised nothing.
+    """
+    found: dict[str, None] = {}
+    for record in sorted(records, key=lambda record: record.sequence):
+        named, returned = record.body.get("decisions"), record.body.get("returned")
+        items = named if isinstance(named, list | tuple) else ()
+        uids = (item.get("uid") for item in items if isinstance(item, Mapping))
+        found |= dict.fromkeys(uid for uid in uids if isinstance(uid, str))
+        for uid in returned if isinstance(returned, list | tuple) else ():
+            found.pop(uid, None)
+    return tuple(found)
 
 
 def stopped_digests(case: Case) -> tuple[str, ...]:
@@ -99,7 +108,3 @@ def _serving(case: Case) -> list[str]:
 
 def _digest(body: object) -> object:
     return body.get("digest") if isinstance(body, Mapping) else None
-
-
-def _is_body(item: object) -> bool:
-    return isinstance(item, Mapping)

@@ -273,6 +273,12 @@ def _policy(release: Release, progress: Progress) -> Iterable[Condition]:
         else:
             message = f"it asks for all that tier {standing.tier.value} of ReleasePolicy {standing.policy} asks for"
             yield Condition("PolicySatisfied", "True", "Satisfied", message)
+    if standing is not None and standing.overdue:
+        message = (
+            f"ReleasePolicy {standing.policy} had to be looked at again by {standing.overdue}; it is in force. Whoever"
+            " answers for it: review it and write a later spec.reviewBy"
+        )
+        yield Condition("PolicyReviewDue", "True", "ReviewDatePassed", message)
     waiting = pending(release, progress)
     if waiting is not None and waiting.plan.governed is not None:
         asks = (

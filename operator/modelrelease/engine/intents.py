@@ -109,15 +109,20 @@ def _confirmed(case: Case, intent: Intent) -> Step:
 
 
 def _void(case: Case, intent: Intent) -> Step:
+    """Back to before the raise. Where nothing rose, what people said for it counts for the very same raise again."""
     back = replace(_before_intent(case), since=case.now)
     lowers = not candidate_share(case).within(back.exposure)
     if lowers and (hold := nobody_to_take_it(case)):
         return Step(case.progress, holds=(hold,))
     if lowers and back.stage_since:
         back = replace(back, stage_since=case.now)
+    returned = () if lowers else intent.decisions
     message = f"the raise decided in {intent.record} was not carried out in time: it is decided anew"
-    chained = record(case, RecordKind.INTENT_VOID, message, intent=intent.record)
-    back = replace(back, head=chained.head)
+    chained = record(
+        case, RecordKind.INTENT_VOID, message, intent=intent.record, returned=list(returned) if returned else None
+    )
+    handled = tuple(uid for uid in back.handled if uid not in returned)
+    back = replace(back, head=chained.head, handled=handled)
     actions: tuple[Action, ...] = (WriteRecord(chained), Save(back), Emit("IntentVoid", message))
     target = target_of(case, back)
     if target is not None and lowers:

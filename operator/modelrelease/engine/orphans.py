@@ -13,7 +13,7 @@ from modelrelease.domain.record import Record, RecordKind, record_name
 from modelrelease.domain.release import State
 from modelrelease.engine.actions import Action, Save, SetRoutes, Step, WriteRecord
 from modelrelease.engine.case import Case
-from modelrelease.engine.chain import STOPPING
+from modelrelease.engine.chain import STOPPING, used
 from modelrelease.engine.records import record
 
 _MOMENTARY = frozenset({"at", "message", "release", "samples", "verdicts", "watchVerdicts", "workings"})
@@ -27,7 +27,8 @@ def void_orphan(case: Case) -> Step | None:
         return None
     name = record_name(case.release.name, orphan.sequence)
     message = f"the raise decided in {name} was not begun: it is decided anew"
-    chained = record(case, RecordKind.INTENT_VOID, message, intent=name)
+    returned = used([orphan])
+    chained = record(case, RecordKind.INTENT_VOID, message, intent=name, returned=list(returned) if returned else None)
     progress = replace(case.progress, head=chained.head)
     return Step(progress, (WriteRecord(chained), Save(progress)))
 

@@ -207,14 +207,14 @@ def _raise(case: Case) -> Step:
         decisions=decision_body([*used, *used_risks(case, relevant(case))]),
         **train_body(case),
     )
-    name = record_name(case.release.name, chained.sequence)
+    name, uids = record_name(case.release.name, chained.sequence), tuple(decision.uid for decision in used)
     raising = replace(
         progress,
         state=transition(progress.state, Trigger.RAISE, State.RAISING),
         since=case.now,
         exposure=upcoming.exposure,
-        intent=Intent(progress.stage + 1, name, case.now, case.observed.process),
-        handled=(*progress.handled, *(decision.uid for decision in used)),
+        intent=Intent(progress.stage + 1, name, case.now, case.observed.process, uids),
+        handled=(*progress.handled, *uids),
         head=chained.head,
         habits=progress.habits if case.stage else case.observed.habits or (),
         asking=None,

@@ -17,6 +17,9 @@ from modelrelease.metrics.promql import LABEL_NAME, METRIC_NAME, TemplateError
 PER_RULE = frozenset({"rule", "ruleIndex", "segment", "backendIndex"})
 """Placeholders that differ between the rules of one route; a gate that uses one is counted per segment."""
 
+PER_UNIT = frozenset({"revision", "version", "digest", "backendIndex", "canary"})
+"""Placeholders that differ between two units although one Service serves both."""
+
 CANARY = "canary"
 """`<namespace>-<service>-<port>` on the candidate and empty on stable: how ingress-nginx labels who answered."""
 
@@ -107,6 +110,16 @@ def per_rule(gate: Gate) -> bool:
     texts = [matcher.value for matcher in gate.arm]
     texts += [matcher.value for _, series in parts(gate) for matcher in series.matchers]
     return any(name in PER_RULE for text in texts for name in _PLACEHOLDER.findall(text))
+
+
+def tells_units_apart(gate: Gate) -> bool:
+    """Whether the gate tells two units apart that one Service serves, by a placeholder that differs between them."""
+    if isinstance(gate.metric, Value):
+        return any(name in PER_UNIT for name in _PLACEHOLDER.findall(gate.metric.query))
+    return all(
+        any(name in PER_UNIT for text in texts for name in _PLACEHOLDER.findall(text))
+        for texts in ([matcher.value for matcher in (*gate.arm, *series.matchers)] for _, series in parts(gate))
+    )
 
 
 def arms(candidate: Mapping[str, str], stable: Mapping[str, str]) -> tuple[Mapping[str, str], ...]:

@@ -1,0 +1,94 @@
+"""What is allowed and will probably not do what was meant: found in manifests, told, and never a reason to refuse."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+from modelrelease.api.convert import (
+    PolicyObject,
+    config_maps_of,
+    policy_object,
+    release_of,
+    requests_of,
+    review_date,
+    templates_of,
+)
+from modelrelease.cli.governed import Refused, govern_offline
+from modelrelease.cli.linting import Finding, Manifests, found_in, namespace_of
+from modelrelease.domain.gate import Gate
+from modelrelease.domain.release import Fault, Release
+from modelrelease.domain.unit import PartName
+from modelrelease.metrics.compose import tells_units_apart
+
+
+def warnings(manifests: Manifests, today: date) -> Iterator[Finding]:
+    """Every warning about an object that is not faulty, in the order of the files."""
+    checks = {"ReleasePolicy": _policy, "ModelRelease": _release}
+    for placed in manifests.placed:
+        doc = placed.content
+        check = checks.get(str(doc.get("kind")))
+        if check is not None and isinstance(doc.get("spec"), Mapping) and isinstance(doc.get("metadata"), Mapping):
+            yield from (found_in(placed, fault) for fault in check(doc, manifests, today))
+
+
+def _policy(doc: Mapping[str, Any], _: Manifests, today: date) -> Iterator[Fault]:
+    read = policy_object(doc)
+    if not isinstance(read, PolicyObject) or read.spec.review_by is None:
+        return
+    due = review_date(read.spec.review_by)
+    if due is None:
+        yield Fault("NoSuchDate", f"spec.reviewBy: there is no day {read.spec.review_by}; nobody will be reminded")
+    elif today > due:
+        said = f"this policy had to be looked at again by {due}; review it and write a later date"
+        yield Fault("PolicyReviewDue", f"spec.reviewBy: {said}")
+
+
+def _release(doc: Mapping[str, Any], manifests: Manifests, _: date) -> Iterator[Fault]:
+    namespace, spec = namespace_of(doc), doc["spec"]
+    obj = {**doc, "metadata": {**doc["metadata"], "namespace": namespace, "uid": ""}}
+    templates = manifests.templates(templates_of(spec), namespace)
+    try:
+        contents = manifests.contents(config_maps_of(spec), namespace)
+        release = release_of(obj, config_maps=contents, templates=templates)
+    except (KeyError, TypeError, ValueError):
+        return
+    if release.plan is None:
+        return
+    shared = _shared_service(release, manifests)
+    if not shared:
+        return
+    requests = requests_of(spec, templates)
+    blind = [("spec.traffic.requestsTemplate", requests)] if isinstance(requests, Gate) else []
+    own = {gate.name: f"spec.gates[{index}].template" for index, gate in enumerate(release.plan.gates)}
+    for gate in _in_force(obj, release, manifests):
+        blind.append((own.get(gate.name, f"spec.gates ({gate.name}, of the policy)"), gate))
+    for path, gate in blind:
+        if not tells_units_apart(gate):
+            yield Fault(
+                "ArmsAlike",
+                f"{path}: template {gate.template} tells the arms apart by their Service alone, and {shared}: "
+                "both would read the same series: use a template that names ${revision} (docs/bundles.md)",
+            )
+
+
+def _shared_service(release: Release, manifests: Manifests) -> str:
+    """Why candidate and stable have one Service, in words; "" where they have two, or nothing says so."""
+    unit = release.unit
+    stable = manifests.stable.get(f"{release.namespace}/{release.name}")
+    if unit is not None and stable is not None:
+        return f"stable is served by {stable.backend} too" if unit.backend == stable.backend else ""
+    if unit is None or not unit.parts or any(name is PartName.MODEL for name, _ in unit.parts):
+        return ""
+    return "a release without a model is served by the Service that stable has"
+
+
+def _in_force(doc: Mapping[str, Any], release: Release, manifests: Manifests) -> tuple[Gate, ...]:
+    """The release's gates, and those that its policy adds."""
+    stable = manifests.stable.get(f"{release.namespace}/{release.name}")
+    assert release.plan is not None
+    try:
+        governed, _ = govern_offline(doc, manifests.docs, replace(release, faults=()), stable=stable)
+    except Refused:
+        return release.plan.gates
+    return governed.plan.gates if governed.plan else release.plan.gates
