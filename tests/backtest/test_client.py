@@ -62,7 +62,7 @@ def test_a_range_is_asked_for_with_its_step_and_a_deadline_of_the_server(server:
         "start": ["1700000000.000"],
         "end": ["1700059985.000"],
         "step": ["15"],
-        "timeout": ["4500ms"],
+        "timeout": ["4000ms"],
     }
 
 

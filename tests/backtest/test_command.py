@@ -70,6 +70,46 @@ def test_a_bad_candidate_is_found_in_its_incidents_and_nowhere_else(manifest: Pa
     assert 0 < delay_s <= 3600
 
 
+def policy(gate: str) -> str:
+    """A tier that asks every release for a gate of this name on what is unavailable."""
+    return f"""
+---
+apiVersion: modelrelease.dev/v1alpha1
+kind: ClusterGateTemplate
+metadata: {{name: unavailable}}
+spec:
+  metric:
+    ratio:
+      bad: {{name: chat_requests_total, matchers: [{{label: code, value: "500"}}]}}
+      total: {{name: chat_requests_total}}
+      absentBad: Zero
+  arm: [{{label: version, value: "${{version}}"}}]
+---
+apiVersion: modelrelease.dev/v1alpha1
+kind: ReleasePolicy
+metadata: {{name: strict}}
+spec:
+  tiers:
+    low:
+      gates: [{{name: {gate}, template: unavailable, max: "0.03"}}]
+"""
+
+
+def test_what_is_replayed_is_what_the_policy_makes_of_the_release(manifest: Path, address: str) -> None:
+    manifest.write_text(manifest.read_text() + policy("unavailable"))
+    said = json.loads(run(manifest, address, *RANGE, *PAIR, "-o", "json").stdout)
+    assert [gate["gate"] for gate in said["phases"][0]["gates"]][-1] == "unavailable"
+    assert (said["phases"][0]["tests"], said["policy"]["name"]) == (7, "strict")
+    assert "of ReleasePolicy strict" in run(manifest, address, *RANGE, *PAIR).stdout
+
+
+def test_a_release_that_asks_for_less_than_its_tier_is_told_so_and_not_replayed(manifest: Path, address: str) -> None:
+    manifest.write_text(manifest.read_text() + policy("errors-absolute"))
+    result = run(manifest, address, *RANGE, *PAIR)
+    assert result.exit_code == 1
+    assert "errors-absolute" in result.stderr and "tier" in result.stderr
+
+
 @pytest.mark.parametrize("columns", [80, 120])
 def test_the_text_fits_the_terminal(manifest: Path, address: str, columns: int) -> None:
     result = run(manifest, address, *RANGE, *PAIR, *INCIDENTS, columns=columns)

@@ -6,18 +6,15 @@ daemons, so that Ctrl-C ends the program although a query still hangs. Rejected:
 
 import queue
 import threading
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import requests
-
 from modelrelease.backtest.parsing import Grid, Line, lines
 from modelrelease.metrics.answers import Failed
-from modelrelease.metrics.client import ThreadedPrometheus, _reason
-from modelrelease.metrics.source import CredentialError, Credentials, SourceSettings
+from modelrelease.metrics.client import ThreadedPrometheus
+from modelrelease.metrics.source import Credentials, SourceSettings
 
 MAX_POINTS = 11_000
 """Most steps per series that Prometheus answers in one query."""
@@ -63,7 +60,6 @@ class RangeClient(ThreadedPrometheus):
     def __init__(self, settings: SourceSettings, credentials: Credentials | None = None) -> None:
         super().__init__(settings, credentials)
         self.address = settings.address
-        self._url = f"{settings.address.rstrip('/')}/api/v1/query_range"
 
     def ask(self, piece: Piece, grid: Grid, *, halvings: int = 0) -> Reply:
         """Ask for a piece, in halves where it is too much at once. Never raises for what Prometheus does."""
@@ -84,39 +80,21 @@ class RangeClient(ThreadedPrometheus):
         return Reply(piece, tuple(parts))
 
     def _answer(self, promql: str, grid: Grid) -> tuple[int, bytes] | Failed:
-        limit_s = self._settings.timeout_s
         params = {
             "query": promql,
             "start": f"{grid.start_s:.3f}",
             "end": f"{grid.end_s:.3f}",
             "step": f"{grid.step_s:g}",
-            "timeout": f"{round(limit_s * 0.9 * 1000)}ms",
         }
-        try:
-            session = self._session()
-            session.hooks["response"] = []  # the body is read here, and stays bytes
-            self._log_in(session)
-            deadline_s = time.monotonic() + limit_s
-            with session.request("POST", self._url, params=params, timeout=limit_s) as response:
-                body = bytearray()
-                for chunk in response.iter_content(1 << 18):
-                    body += chunk
-                    if len(body) > self._settings.max_answer_bytes:
-                        return Failed(f"the answer is too large: over {self._settings.max_answer_bytes} bytes")
-                    if time.monotonic() > deadline_s:
-                        return Failed(f"no answer within {limit_s:g} s")
-                status = response.status_code
-        except CredentialError as error:
-            return Failed(str(error))
-        except requests.Timeout:
-            return Failed(f"no answer within {limit_s:g} s")
-        except requests.RequestException as error:
-            return Failed(f"cannot reach it: {_reason(error)}")
+        answer = self.post("/api/v1/query_range", params)
+        if isinstance(answer, Failed):
+            return answer
+        status, body = answer
         if status in (400, 422, 503):
-            found = lines(status, bytes(body), grid)
+            found = lines(status, body, grid)
             if isinstance(found, Failed):
                 return found
-        return status, bytes(body)
+        return status, body
 
 
 def ask_all(asks: Iterable[tuple[RangeClient, Piece]], grid: Grid, *, threads: int) -> Iterator[Reply]:

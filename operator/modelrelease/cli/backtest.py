@@ -111,7 +111,7 @@ def backtest(
         by_instance=split == "instance",
     )
     found = study(history, settings, itself=arms.itself)
-    view = backtest_text.View(subject.name, subject.namespace, span, arms, found)
+    view = backtest_text.View(subject.name, subject.namespace, span, arms, found, subject.governance)
     _refuse_nothing(view)
     if chart is not None:
         backtest_chart.save(view, chart)

@@ -8,11 +8,11 @@ from typing import Any
 from modelrelease.api.convert import unit_of
 from modelrelease.cli import measure
 from modelrelease.cli.cluster import fail
+from modelrelease.cli.governed import Governance, Refused, govern, govern_offline
 from modelrelease.domain.canonical import short
 from modelrelease.domain.exposure import REST
 from modelrelease.domain.plan import Plan
 from modelrelease.domain.release import Release
-from modelrelease.domain.traffic import Traffic
 from modelrelease.domain.unit import Unit, unit_ref
 from modelrelease.metrics.source import SourceSettings
 from modelrelease.metrics.subscription import Place
@@ -21,7 +21,10 @@ from modelrelease.routing.registry import kind_fault, router_for
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """`places`: each `stable` holds the placeholders' values of the stable arm. `routed`: they come from a route."""
+    """`plan` is the one that the release's policy makes of it.
+
+    `places`: each `stable` holds the placeholders' values of the stable arm. `routed`: they come from a route.
+    """
 
     name: str
     namespace: str
@@ -31,6 +34,7 @@ class Subject:
     rules: int
     credentials: Path | None
     routed: bool
+    governance: Governance
 
     def mend(self, said: str) -> str:
         """What to do about a placeholder without a value."""
@@ -61,14 +65,18 @@ def subject_of(
 def _offline(docs: Sequence[Any], doc: Mapping[str, Any], namespace: str, ask: measure.Ask) -> Subject:
     spec, name = doc.get("spec") or {}, doc["metadata"]["name"]
     plan, traffic = measure.plan_from(spec, measure.offline_templates(docs, spec))
-    measure.with_gates(plan)
-    release = Release(namespace, name, uid="", generation=0, traffic=traffic, plan=plan)
+    asked = Release(namespace, name, uid="", generation=0, traffic=traffic, plan=plan)
+    try:
+        release, governance = govern_offline(doc, docs, asked)
+    except Refused as refused:
+        fail(str(refused))
+    plan = measure.with_gates(release.plan)
     places = _places_in(docs, spec, release)
     try:
         sources = {gate.source: SourceSettings(gate.source, ask.address or "") for gate in plan.gates}
     except ValueError as error:
         fail(f"--prometheus: {error}", 2)
-    return _subject(release, spec, plan, traffic, places, sources, ask)
+    return _subject(release, spec, plan, places, sources, ask, governance)
 
 
 async def _online(kube: Any, docs: Sequence[Any], doc: Mapping[str, Any], namespace: str, ask: measure.Ask) -> Subject:
@@ -77,28 +85,42 @@ async def _online(kube: Any, docs: Sequence[Any], doc: Mapping[str, Any], namesp
     spec, name = doc.get("spec") or {}, doc["metadata"]["name"]
     store = await measure.store_for(kube, docs, spec, namespace)
     plan, traffic = measure.plan_from(spec, await measure.templates_for(kube, store, doc, namespace))
-    measure.with_gates(plan)
     existing = await kube.find(api.RELEASES, namespace, name)
     release = Release(namespace, name, uid="", generation=0, traffic=traffic, plan=plan)
     status = (existing or {}).get("status")
+    try:
+        release, governance = await govern(kube, doc, docs, release, status)
+    except Refused as refused:
+        fail(str(refused))
+    plan = measure.with_gates(release.plan)
     found, both = await measure.places_for(kube, store, release, status, model=_model(spec))
     places = tuple(Place(place.segment, {}, place.stable if both else place.candidate) for place in found)
     sources = {gate.source: await measure.source_for(kube, gate.source, namespace, ask) for gate in plan.gates}
-    return _subject(release, spec, plan, traffic, places, sources, ask)
+    return _subject(release, spec, plan, places, sources, ask, governance)
 
 
 def _subject(
     release: Release,
     spec: Mapping[str, Any],
     plan: Plan,
-    traffic: Traffic,
     places: tuple[Place, ...],
     sources: Mapping[str, SourceSettings],
     ask: measure.Ask,
+    governance: Governance,
 ) -> Subject:
-    rules = max(len(places), len(traffic.segments) + 1)
+    rules = max(len(places), len(release.traffic.segments) + 1)
     shown = places or (Place(REST, {}, _values(release, spec)),)
-    return Subject(release.name, release.namespace, plan, shown, sources, rules, ask.credentials, routed=bool(places))
+    return Subject(
+        name=release.name,
+        namespace=release.namespace,
+        plan=plan,
+        places=shown,
+        sources=sources,
+        rules=rules,
+        credentials=ask.credentials,
+        routed=bool(places),
+        governance=governance,
+    )
 
 
 def _places_in(docs: Sequence[Any], spec: Mapping[str, Any], release: Release) -> tuple[Place, ...]:

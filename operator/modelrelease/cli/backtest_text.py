@@ -19,6 +19,8 @@ from modelrelease.backtest.history import Span
 from modelrelease.backtest.replay import MOST_STOPS, Found, Result, Stop
 from modelrelease.backtest.study import Phases
 from modelrelease.cli.backtest_chart import strips
+from modelrelease.cli.governed import Governance
+from modelrelease.cli.governed_text import governed_data, governed_lines
 from modelrelease.domain.gate import Phase
 from modelrelease.gates.words import count, number, percent
 
@@ -38,6 +40,7 @@ class View:
     span: Span
     arms: Arms
     phases: tuple[Phases, ...]
+    governance: Governance
 
     @property
     def since(self) -> str:
@@ -56,6 +59,9 @@ def as_text(view: View, chart: Path | None = None) -> str:
     console = Console(file=StringIO(), width=width, color_system=None, highlight=False, markup=False, emoji=False)
     for line in _head(view):
         console.print(line)
+    if view.governance.standing is not None and not view.governance.standing.built_in:
+        for line in governed_lines(view.governance):
+            console.print(line)
     for phases in view.phases:
         console.print()
         for line in _releases(view, phases):
@@ -86,6 +92,7 @@ def as_data(view: View) -> dict[str, Any]:
         "candidate": None if view.arms.candidate is None else _named(view.arms.candidate),
         "stable": _named(view.arms.stable),
         "phases": [_phase_data(phases) for phases in view.phases],
+        **governed_data(view.governance),
     }
 
 

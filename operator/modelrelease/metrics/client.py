@@ -10,6 +10,7 @@ import asyncio
 import json
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -81,6 +82,26 @@ class ThreadedPrometheus:
             return await asyncio.wait_for(asyncio.wrap_future(work), self._settings.timeout_s)
         except TimeoutError:
             return Failed(f"no answer within {self._settings.timeout_s:g} s")
+
+    def post(self, path: str, params: Mapping[str, str]) -> tuple[int, bytes] | Failed:
+        """Ask another endpoint from the calling thread: status and body, whatever they say.
+
+        Login, deadline and limit are those of a query. Never raises for what Prometheus or the network does.
+        """
+        limit_s = self._settings.timeout_s
+        asked = {**params, "timeout": f"{round(limit_s * SERVER_SHARE * 1000)}ms"}
+        try:
+            session = self._session()
+            self._log_in(session)
+            return session.fetch(f"{self._settings.address.rstrip('/')}{path}", asked)
+        except CredentialError as error:
+            return Failed(str(error))
+        except _TooLargeError:
+            return Failed(f"the answer is too large: over {self._settings.max_answer_bytes} bytes")
+        except (_TooSlowError, requests.Timeout):
+            return Failed(f"no answer within {limit_s:g} s")
+        except requests.RequestException as error:
+            return Failed(f"cannot reach it: {_reason(error)}")
 
     def close(self) -> None:
         """Drop waiting queries and let threads end as their sockets time out. Returns at once."""
@@ -156,13 +177,24 @@ class _Session(requests.Session):
         self.status, self.payload = None, None
         self._deadline_s = time.monotonic() + self._settings.timeout_s
 
+    def fetch(self, url: str, params: Mapping[str, str]) -> tuple[int, bytes]:
+        """Status and body of one POST, not decoded. Raises what `_body` and requests raise."""
+        self.begin()
+        kept, self.hooks["response"] = self.hooks["response"], []
+        try:
+            with self.request("POST", url, params=params, timeout=self._settings.timeout_s) as response:
+                return response.status_code, self._body(response)
+        finally:
+            self.hooks["response"] = kept
+
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
         """Send as the library asks, except for what would be unsafe: see the class."""
         if method == "POST":
             options["data"] = options.pop("params", None)
         return super().request(method, url, **{**options, "allow_redirects": False, "stream": True})
 
-    def _keep(self, response: requests.Response, **_: Any) -> None:
+    def _body(self, response: requests.Response) -> bytes:
+        """All of it, within the source's limit and the deadline."""
         body = bytearray()
         for chunk in response.iter_content(_CHUNK_BYTES):
             body += chunk
@@ -172,12 +204,16 @@ class _Session(requests.Session):
             if time.monotonic() > self._deadline_s:
                 response.close()
                 raise _TooSlowError
+        return bytes(body)
+
+    def _keep(self, response: requests.Response, **_: Any) -> None:
+        body = self._body(response)
         try:
             payload: Any = json.loads(body)
         except (ValueError, RecursionError):
             payload = None
         self.status, self.payload = response.status_code, payload
-        response._content = bytes(body) if response.status_code != 200 else b""
+        response._content = body if response.status_code != 200 else b""
         response.json = lambda **_: payload if isinstance(payload, dict) else {}  # type: ignore[method-assign]
 
 
