@@ -1,15 +1,27 @@
 """An approval request in words: what changed, what gates and evidence say, who approved and who is missing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
+
+from modelrelease.cli.cluster import one_line
+from modelrelease.cli.evidence_text import figures
 
 Json = Mapping[str, Any]
 
+LABEL_WIDTH = 13
+"""Where the text of a line begins, behind its label."""
+
+MOST_WIDTH, SHOWN_FIGURES = 110, 4
+"""How wide lines become on a wide terminal, and how many figures of a piece of evidence are shown."""
+
 
 def request_text(release: Json, stable: Json | None, candidate: Json | None, evidence: Sequence[Json] | None) -> str:
-    """What somebody who approves should see. `stable` and `candidate` are kept units; None where unreadable."""
+    """What somebody who approves should see, as wide as the terminal. `stable` and `candidate` are kept units; None
+    where unreadable."""
     status, spec = release.get("status") or {}, release["spec"]
-    request = status.get("approval") or {}
     arm, base = status.get("candidate") or {}, status.get("stable") or {}
     tier = status.get("tier") or spec.get("risk")
     lines = [
@@ -17,18 +29,38 @@ def request_text(release: Json, stable: Json | None, candidate: Json | None, evi
     ]
     lines += [f"  tier       {tier}"] if tier else []
     lines += [f"  changed    {line}" for line in changes(stable, candidate)]
-    lines += [
-        f"  gate       {gate['outcome']:<10} {gate['name']}: {gate['sentence']}" for gate in status.get("gates") or []
-    ]
-    lines += [
-        f"  entry      {said['outcome']:<10} {said['name']}: {said['sentence']}" for said in status.get("entry") or []
-    ]
+    lines += [f"  gate       {_judged(gate)}" for gate in status.get("gates") or []]
+    lines += [f"  entry      {_judged(said)}" for said in status.get("entry") or []]
     if evidence is None:
         lines.append("  evidence   cannot be read with your rights; ask for the ClusterRole modelrelease-view")
     else:
-        lines += [f"  evidence   {one['metadata']['name']} by {one['spec'].get('producer', '?')}" for one in evidence]
-    lines += request_lines(request)
-    return "\n".join(lines)
+        lines += [f"  evidence   {_submitted(one)}" for one in evidence]
+    lines += request_lines(status.get("approval") or {})
+    return "\n".join(_wrapped(lines))
+
+
+def _judged(verdict: Json) -> str:
+    """Outcome and sentence; a sentence that begins with the gate's name does not say it twice."""
+    name, sentence = verdict["name"], str(verdict["sentence"])
+    said = sentence if sentence.startswith(f"{name}: ") else f"{name}: {sentence}"
+    return f"{verdict['outcome']:<10} {said}"
+
+
+def _submitted(evidence: Json) -> str:
+    spec = evidence["spec"]
+    found = list(islice(figures(spec), SHOWN_FIGURES + 1))
+    more = ", …" if len(found) > SHOWN_FIGURES else ""
+    said = f": {', '.join(found[:SHOWN_FIGURES])}{more}" if found else ""
+    suite = spec.get("suite") or {}
+    which = f"{suite.get('name', '?')} {suite.get('version', '')}".strip()
+    return f"{evidence['metadata']['name']} by {spec.get('producer', '?')}, {which}{said}"
+
+
+def _wrapped(lines: Iterable[str]) -> Iterator[str]:
+    """Each line in the terminal's width, what does not fit under where its text began."""
+    width = max(60, min(MOST_WIDTH, shutil.get_terminal_size((80, 24)).columns))
+    for line in map(one_line, lines):
+        yield from textwrap.wrap(line, width, subsequent_indent=" " * LABEL_WIDTH, break_on_hyphens=False) or [""]
 
 
 def request_lines(request: Json) -> list[str]:

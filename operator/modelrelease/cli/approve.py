@@ -128,12 +128,11 @@ def _decide(
         return body, await _shown(kube, namespace, release)
 
     body, shown = on_cluster(kubeconfig, prepare)
-    if output == "text":
-        typer.echo(shown)
+    typer.echo(shown, err=output != "text")
     place = body["spec"].get("stage") or ("the whole release" if action == "Approve" else "this unit")
     place = "the changed policy" if changed else place
     question = f"{action} {name} ({place}) as {role or body['spec']['author']}?"
-    if not yes and not typer.confirm(question, err=True):
+    if not yes and not _says_yes(question):
         fail("nothing was written")
 
     async def write(kube: Any) -> Any:
@@ -143,6 +142,15 @@ def _decide(
 
     written = on_cluster(kubeconfig, write)
     echo(written, output, lambda: f"releasedecision {written['metadata']['name']}: {action} {name}, because: {reason}")
+
+
+def _says_yes(question: str) -> bool:
+    """Ask on the terminal; Ctrl-C and the end of the input are a no."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        typer.echo(err=True)
+        return False
 
 
 async def _shown(kube: Any, namespace: str, release: Any) -> str:

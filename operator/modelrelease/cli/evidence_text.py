@@ -50,6 +50,17 @@ def contents(spec: Json) -> Iterator[str]:
     return map(one_line, _contents(spec))
 
 
+def figures(spec: Json) -> Iterator[str]:
+    """The figures over all cases, each with its name; then scenarios and attacks, and papers by type."""
+    for metric in spec.get("metrics") or ():
+        yield f"{metric['name']} {_figure(metric)}"
+    for section in ("scenarios", "redTeam"):
+        for case in spec.get(section) or ():
+            yield f"{case['name']} {case['passed']:,} of {case['total']:,}"
+    for each in spec.get("references") or ():
+        yield str(each["type"])
+
+
 def _counts(item: Json, now: datetime) -> str:
     found = evidence_of(item)
     if isinstance(found, Fault):
