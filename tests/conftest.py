@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from modelrelease.sandbox import Sandbox, binaries
 from modelrelease.sandbox.progress import Progress
@@ -18,6 +19,11 @@ from modelrelease.sandbox.progress import Progress
 CLUSTER_FIXTURES = {"sandbox", "namespace"}
 
 _numbers = itertools.count(1)
+
+
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
+"""How long an example takes says how busy the machine is, and nothing of what is tested."""
 
 
 def pytest_configure() -> None:
