@@ -46,6 +46,7 @@ class Identities:
         self._kube, self._wake = kube_, wake
         self._policies = Policies(kube_, life_s=LIFE_S)
         self._known: dict[str, _Checked] = {}
+        self._seen_at: dict[str, float] = {}
         self._checking: dict[str, asyncio.Task[None]] = {}
         self._stamps: dict[str, tuple[float, datetime | None]] = {}
 
@@ -62,6 +63,7 @@ class Identities:
             if decision.action in UNASKED:
                 found.append(decision)
                 continue
+            self._seen_at.setdefault(decision.uid, monotonic())
             known = self._known.get(decision.uid)
             if live and (known is None or monotonic() - known.at > LIFE_S):
                 await self._check(key, said[decision.uid], decision)
@@ -87,6 +89,7 @@ class Identities:
         if len(self._known) > KEPT:
             newest = sorted(self._known, key=lambda uid: self._known[uid].at)[KEPT // 2 :]
             self._known = {uid: self._known[uid] for uid in newest}
+            self._seen_at = {uid: at for uid, at in self._seen_at.items() if uid in self._known}
 
     def _due(self, known: _Checked | None) -> bool:
         if known is None:
@@ -128,7 +131,8 @@ class Identities:
         self._known[decision.uid] = _Checked(monotonic(), identity)
 
     async def _identity(self, namespace: str, name: str, obj: Mapping[str, Any], decision: Decision) -> Identity:
-        in_force = await self._policies.decisions(namespace, obj)
+        seen_at = self._seen_at.setdefault(decision.uid, monotonic())
+        in_force = await self._policies.decisions(namespace, obj, seen_at=seen_at)
         if in_force.since is None:
             return _refused(f"nobody can tell who said it, because {in_force.problem}, then say it again")
         if decision.created_at < in_force.since + timedelta(seconds=MARGIN_S):

@@ -5,7 +5,7 @@ last change is read, because what was said before it was let in by something els
 installed is still there; deleting a policy leaves no trace on the objects that it would have refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
@@ -34,34 +34,39 @@ class InForce:
 
 
 class Policies:
-    """Asks one API server, and remembers each answer for `life_s` seconds."""
+    """Asks one API server, and remembers each answer for `life_s` seconds.
+
+    `seen_at` is when (monotonic) this process first saw what the answer is for: one that was asked for before says
+    nothing about it, because a policy that was in force then can have been taken away before it was written.
+    """
 
     def __init__(self, kube_: Kube, *, life_s: float) -> None:
         self._kube, self._life_s = kube_, life_s
         self._known: dict[str, tuple[float, InForce]] = {}
 
-    async def decisions(self, namespace: str, obj: Mapping[str, Any]) -> InForce:
+    async def decisions(self, namespace: str, obj: Mapping[str, Any], *, seen_at: float) -> InForce:
         """Whether nobody can decide in another's name in this namespace now; `obj` is a decision as it was said.
 
         Raises ApiError when the API server does not answer.
         """
-        return await self._fresh(f"decisions/{namespace}", lambda: self._decisions(namespace, obj))
+        return await self._fresh(f"decisions/{namespace}", lambda: self._decisions(namespace, obj), seen_at)
 
-    async def evidence(self, namespace: str, obj: Mapping[str, Any]) -> InForce:
+    async def evidence(self, namespace: str, obj: Mapping[str, Any], *, seen_at: float) -> InForce:
         """Whether nobody can submit evidence in another's name in this namespace now; `obj` is one as it was submitted.
 
         Raises ApiError when the API server does not answer.
         """
-        return await self._fresh(f"evidence/{namespace}", lambda: self._evidence(namespace, obj))
+        return await self._fresh(f"evidence/{namespace}", lambda: self._evidence(namespace, obj), seen_at)
 
     async def stamps(self, obj: Mapping[str, Any]) -> InForce:
         """Whether who changes a release is stamped on it. Raises ApiError when the API server does not answer."""
         return await self._fresh(f"stamps/{obj['metadata']['namespace']}", lambda: self._stamps(obj))
 
-    async def _fresh(self, key: str, ask: Any) -> InForce:
+    async def _fresh(self, key: str, ask: Callable[[], Awaitable[InForce]], seen_at: float = 0.0) -> InForce:
         known = self._known.get(key)
-        if known is None or monotonic() - known[0] > self._life_s:
-            known = (monotonic(), await ask())
+        if known is None or known[0] < seen_at or monotonic() - known[0] > self._life_s:
+            asked_at = monotonic()
+            known = (asked_at, await ask())
             self._known[key] = known
         return known[1]
 

@@ -46,6 +46,7 @@ class Producers:
         self._kube, self._store, self._wake = kube_, store, wake
         self._policies = Policies(kube_, life_s=LIFE_S)
         self._known: dict[tuple[str, str], _Checked] = {}
+        self._seen_at: dict[str, float] = {}
         self._checking: dict[str, asyncio.Task[None]] = {}
 
     async def doubts(
@@ -60,6 +61,8 @@ class Producers:
         if not asked:
             return {}
         self._forget_some()
+        for found in asked:
+            self._seen_at.setdefault(found.uid, monotonic())
         if live:
             await self._check(key, [found for found in asked if self._age_s(key, found) > LIFE_S])
         elif key not in self._checking and any(self._due(key, found) for found in asked):
@@ -71,6 +74,8 @@ class Producers:
         if len(self._known) > KEPT:
             newest = sorted(self._known, key=lambda each: self._known[each].at)[KEPT // 2 :]
             self._known = {each: self._known[each] for each in newest}
+            kept = {uid for _, uid in newest}
+            self._seen_at = {uid: at for uid, at in self._seen_at.items() if uid in kept}
 
     def _age_s(self, key: str, found: OfflineEvidence) -> float:
         known = self._known.get((key, found.uid))
@@ -103,7 +108,8 @@ class Producers:
         if not there:
             return
         try:
-            in_force = await self._policies.evidence(namespace, objects[there[0].uid])
+            seen_at = max(self._seen_at.setdefault(found.uid, monotonic()) for found in there)
+            in_force = await self._policies.evidence(namespace, objects[there[0].uid], seen_at=seen_at)
             accounts = {(found.producer, groups_of(objects[found.uid]["spec"])) for found in there}
             if in_force.since is None:
                 accounts = set()
