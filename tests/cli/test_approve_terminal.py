@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import select
 import struct
 import subprocess
 import sys
@@ -22,6 +23,7 @@ Json = dict[str, Any]
 
 ZEROS = "sha256:" + "0" * 64
 ESCAPE = "\x1b[2J"
+CTRL_C, CTRL_D = "\x03", "\x04"
 SENTENCE = (
     "errors: 0.0132 on the candidate against 0.0011 on stable is not more than 1.5 times as much, with 19,402 requests "
     "on the candidate and 77,310 on stable since 2026-11-21 18:04"
@@ -133,6 +135,8 @@ def on_terminal(kubeconfig: Path, keys: str, *words: str) -> tuple[int, str]:
     screen, typed = b"", False
     try:
         while True:
+            while typed and keys == CTRL_C and not select.select([ours], [], [], 1.0)[0]:
+                os.write(ours, keys.encode())  # A signal just before the program begins to read is seen after it.
             try:
                 read = os.read(ours, 4096)
             except OSError:  # Linux says so when the last process has closed its side.
@@ -167,7 +171,7 @@ def test_a_yes_is_written_after_a_look_at_what_fits_the_terminal(api: tuple[Path
     assert "metric-3" in shown and "metric-4" not in shown
 
 
-@pytest.mark.parametrize("keys", ["n\n", "\n", "\x03", "\x04"], ids=["no", "enter", "Ctrl-C", "Ctrl-D"])
+@pytest.mark.parametrize("keys", ["n\n", "\n", CTRL_C, CTRL_D], ids=["no", "enter", "Ctrl-C", "Ctrl-D"])
 def test_anything_else_than_a_yes_writes_nothing_and_says_so(keys: str, api: tuple[Path, list[Json]]) -> None:
     kubeconfig, written = api
     code, screen = on_terminal(kubeconfig, keys)
