@@ -16,7 +16,8 @@ _CONCENTRATION = 1.0
 _SLACK_REQUESTS = 110
 """A deterministic weighted scheduler starts with stable after each reload: at 1 % its first 99 requests (Traefik).
 
-Also, requests that began before a change are counted when they end.
+Also, requests that began before a change are counted when they end. It excuses too few candidate answers and never
+makes them too many.
 """
 
 
@@ -42,7 +43,7 @@ def _implausible(share: float, candidate: float, stable: float) -> bool:
     if share >= 1.0:
         return stable > _SLACK_REQUESTS and stable > 0.05 * (stable + candidate)
     if candidate < share * (candidate + stable):
-        stable = max(stable - _SLACK_REQUESTS, 0.0)
+        stable = max(stable - _SLACK_REQUESTS, candidate * (1 - share) / share)
     return _log_e(share, candidate, stable) >= log(1 / _ALPHA)
 
 
