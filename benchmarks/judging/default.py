@@ -18,7 +18,7 @@ from modelrelease.domain.habit import HIGHEST_KNOWN, WANDERS, Habit
 from modelrelease.gates import echo
 from modelrelease.gates.betting import _KNOWN_STAKES, _SHARES, FROM_START
 from modelrelease.gates.binomial import alternatives
-from modelrelease.gates.onset import _RATE
+from modelrelease.gates.onset import _RATE, AFTER_ALARMS
 
 _STAKES, _LOG_STAKES, _LOG_SHARES = np.array(_KNOWN_STAKES), np.log1p(_KNOWN_STAKES), np.log(_SHARES)
 
@@ -134,14 +134,19 @@ class Bound:
         tables = [alternatives(bound, float(each)) for each in kinds]
         self._weights = np.array(tables[0][0])
         self._bad, self._good = (np.array([table[index] for table in tables]) for index in (1, 2))
-        self._windows = np.zeros(rows, int)
+        self._windows, self._alarms, self._alarmed = np.zeros(rows, int), np.zeros(rows, int), np.zeros(rows, bool)
+        self._bound, self._kept = bound, 0.0 if np.any(known > 1) else AFTER_ALARMS
         self._early, self._late = np.tile(self._weights, (rows, 1)), np.zeros((rows, len(self._weights)))
 
     def step(self, n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats) -> None:
         """Take one tick in; without requests it changes nothing."""
         asked = n_c > 0
         self._windows += asked
-        put = np.where(asked, _shares(np.maximum(self._windows, 1)), 0.0)
+        after = np.where(self._alarmed, 1 / np.maximum(self._alarms * (self._alarms + 1), 1), 0.0)
+        put = np.where(asked, (1 - self._kept) * _shares(np.maximum(self._windows, 1)) + self._kept * after, 0.0)
+        raised = asked & (y_c > 0) & (y_c >= self._bound * n_c)
+        self._alarms += raised
+        self._alarmed = np.where(asked, raised, self._alarmed)
         log_gain = y_c[:, None] * self._bad + (n_c - y_c)[:, None] * self._good
         # What overflows here has long been decided, and what is lost never comes back before what is staked late does.
         with np.errstate(over="ignore"):
@@ -154,7 +159,8 @@ class Bound:
     def log_e(self) -> Floats:
         """The mean of both, or of all."""
         with np.errstate(over="ignore"):
-            from_later = np.maximum(_rest(self._windows), 1e-300) + self._late.sum(axis=1)
+            rest = (1 - self._kept) * _rest(self._windows) + self._kept / (self._alarms - self._alarmed + 1)
+            from_later = np.maximum(rest, 1e-300) + self._late.sum(axis=1)
             found: Floats = np.log((self._early.sum(axis=1) + from_later) / 2)
         if self._surplus is None:
             return found
@@ -163,7 +169,7 @@ class Bound:
 
     def keep(self, rows: np.ndarray) -> None:
         """Go on with these releases only."""
-        names = ["_windows", "_early", "_late"]
+        names = ["_windows", "_alarms", "_alarmed", "_early", "_late"]
         for name in names if len(self._bad) == 1 else [*names, "_bad", "_good"]:
             setattr(self, name, getattr(self, name)[rows])
         if self._surplus is not None:

@@ -12,7 +12,7 @@ from modelrelease.gates import runs
 from modelrelease.gates.betting import _STAKES
 from modelrelease.gates.binomial import alternatives
 from modelrelease.gates.dispersion import CAUTION, HIGHEST, PRIOR
-from modelrelease.gates.onset import _RATE
+from modelrelease.gates.onset import _RATE, AFTER_ALARMS
 from modelrelease.gates.surplus import clipped, stakes
 
 _GRID = np.array(_STAKES)
@@ -62,6 +62,7 @@ class Surplus:
         weights, *self._single = map(np.array, alternatives(bound))
         self._weights = np.log(weights)
         self._beside, self._played = np.full((rows, len(weights)), -np.inf), np.zeros(rows, int)
+        self._alarms, self._alarmed = np.zeros(rows, int), np.zeros(rows, bool)
 
     def step(self, n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats) -> None:
         """Take one window in; without requests it changes nothing but what is known of stable."""
@@ -76,8 +77,14 @@ class Surplus:
         clean = np.flatnonzero(asked & self._runs.clean())
         self._played[clean] += 1
         bad, good = (arm[clean, None] for arm in (y_c, n_c - y_c))
-        entered = np.logaddexp(self._beside[clean], _log_share(self._played[clean])[:, None] + self._weights)
+        alarms = self._alarms[clean]
+        after = np.where(self._alarmed[clean], 1 / np.maximum(alarms * (alarms + 1), 1), 0.0)
+        put = np.log((1 - AFTER_ALARMS) * np.exp(_log_share(self._played[clean])) + AFTER_ALARMS * after)
+        entered = np.logaddexp(self._beside[clean], put[:, None] + self._weights)
         self._beside[clean] = entered + bad * self._single[0] + good * self._single[1]
+        raised = (y_c[clean] > 0) & (y_c[clean] >= self._bound * n_c[clean])
+        self._alarms[clean] += raised
+        self._alarmed[clean] = raised
 
     def log_e(self) -> Floats:
         """The log of all capital on the surplus."""
@@ -87,11 +94,14 @@ class Surplus:
 
     def log_beside(self) -> Floats:
         """The log of all capital beside a clean stable."""
-        return np.logaddexp(_log_rest(self._played), np.logaddexp.reduce(self._beside, axis=1))
+        kept = AFTER_ALARMS / (self._alarms - self._alarmed + 1)
+        rest = np.log((1 - AFTER_ALARMS) * np.exp(_log_rest(self._played)) + kept)
+        found: Floats = np.logaddexp(rest, np.logaddexp.reduce(self._beside, axis=1))
+        return np.where(self._played > 0, found, 0.0)
 
     def keep(self, rows: np.ndarray) -> None:
         """Go on with these releases only."""
-        for name in ("_early", "_late", "_windows", "_beside", "_played"):
+        for name in ("_early", "_late", "_windows", "_beside", "_played", "_alarms", "_alarmed"):
             setattr(self, name, getattr(self, name)[rows])
         self._runs.keep(rows)
 

@@ -2,13 +2,14 @@
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
 from modelrelease.domain.habit import Habit
 from modelrelease.gates.counts import Counts
 from modelrelease.gates.demands import AtMost
-from modelrelease.gates.onset import Onset, share_of, unstaked
+from modelrelease.gates.onset import Onset, Stakes, share_of, unstaked
 
 THREE_GATES = math.log(300)
 
@@ -71,3 +72,38 @@ def test_windows_without_requests_change_nothing() -> None:
     test = Onset(0.1)
     state = test.update(test.start(), Counts(5.0, 1.0))
     assert test.update(state, Counts(0.0, 0.0, 100.0, 3.0)) == state
+
+
+def test_the_mean_stays_one_when_stakes_follow_alarms() -> None:
+    """Exact over all outcomes of six windows of two requests; one of two is above the bound."""
+    test, bound = Onset(0.3), 0.3
+    states = {test.start(): 1.0}
+    for _ in range(6):
+        following: dict[Stakes, float] = {}
+        for state, weight in states.items():
+            for bad in range(3):
+                after = test.update(state, Counts(2.0, float(bad)))
+                chance = math.comb(2, bad) * bound**bad * (1 - bound) ** (2 - bad)
+                following[after] = following.get(after, 0.0) + weight * chance
+        states = following
+    assert math.isclose(sum(weight * math.exp(test.log_e(state)) for state, weight in states.items()), 1.0)
+    assert max(state.alarms for state in states) == 6
+
+
+def test_after_hours_a_broken_candidate_costs_little_more_than_at_once() -> None:
+    def evidence(clean: int) -> float:
+        test = Onset(0.05)
+        state = test.start()
+        for bad in [0.0] * clean + [4.0, 8.0]:
+            state = test.update(state, Counts(20.0, bad))
+        return test.log_e(state)
+
+    assert evidence(5) - evidence(1000) < 1.0
+
+
+def test_in_bursts_nothing_is_staked_on_an_alarm() -> None:
+    test = Onset(0.05, phi=4.0)
+    state = test.update(test.start(), Counts(20.0, 6.0))
+    assert state.alarmed
+    follows, other = test.update(state, Counts(20.0, 6.0)), replace(state, alarms=0, alarmed=False)
+    assert follows.logs == test.update(other, Counts(20.0, 6.0)).logs

@@ -76,7 +76,7 @@ def as_text(view: View, chart: Path | None = None) -> str:
         for line in strips(phases, width=width):
             console.print(line, no_wrap=True, crop=True)
     if chart is not None:
-        console.print(f"chart: {chart}")
+        console.print(f"chart: {chart}", soft_wrap=True)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in text.splitlines())
 

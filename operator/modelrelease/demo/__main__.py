@@ -54,7 +54,7 @@ def demo(
             console.print(table(results))
             for result in results:
                 console.print(f"{result.chapter.version}: {result.reason}", markup=False)
-            console.print(f"\n{path} was written after {elapsed(time.time() - began_s)}")
+            console.print(f"\n{path} was written after {elapsed(time.time() - began_s)}", soft_wrap=True)
             if keep:
                 _keep(setting, console)
     except (SandboxError, TimeoutError) as error:

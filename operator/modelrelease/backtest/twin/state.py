@@ -139,7 +139,8 @@ def _stakes(bound: float, windows: Windows, known: Known | None) -> Stakes:
     logs: tuple[float, ...] = ()
     for _, found in rates.stakes(bound, windows, known):
         logs = tuple(map(float, found[:, 0, -1]))
-    return Stakes(number, logs if number else ())
+    alarms = rates.alarms_of(bound, windows)
+    return Stakes(number, logs if number else (), int(alarms.number[0]), bool(alarms.last[0]))
 
 
 def _capital(bound: float, windows: Windows, held: Floats) -> Capital:
