@@ -72,8 +72,9 @@ def _backend(unit: Unit, stable: Unit | None) -> Iterator[Change]:
     if model is not None and "digest" in dict(model.fields):
         yield Change(PartName.INFERENCE, f"another backend serves the same model ({unit.backend})")
         return
-    mend = "unit.model with its digest" if model is None else "the digest of unit.model"
-    yield Change(PartName.MODEL, f"{unit.backend} counts as another model, as long as {mend} does not say which it is")
+    why = "unit.model is not set" if model is None else "unit.model has no digest"
+    told = "with the digest that stable's has it would count as the same"
+    yield Change(PartName.MODEL, f"{unit.backend} counts as another model, because {why}; {told}")
 
 
 def _named(part: Part) -> str:
