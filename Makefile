@@ -22,7 +22,7 @@ demo: binaries ## four releases on live traffic: a good one, a worse prompt, a w
 	@$(RUN) python -m modelrelease.demo
 
 test: binaries ## all tests, on the real local cluster
-	@$(RUN) pytest -n 2 --dist loadgroup
+	@$(RUN) pytest -n 2 --dist loadfile
 
 test-fast: setup ## the tests that need no cluster
 	@$(RUN) pytest -m "not cluster"

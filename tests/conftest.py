@@ -1,6 +1,6 @@
 """Fixtures for tests against the real local cluster; whatever uses them gets the marker `cluster` by itself.
 
-With `-n 2 --dist loadgroup` (`make test`) one process runs all tests of the cluster, in order, and another the rest.
+`make test` runs two processes, each with a cluster of its own; a file's tests stay together.
 """
 
 from __future__ import annotations
@@ -36,8 +36,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if CLUSTER_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.cluster)
-        if item.get_closest_marker("cluster"):
-            item.add_marker(pytest.mark.xdist_group("cluster"))
         if sys.platform != "linux" and item.get_closest_marker("cluster"):
             item.add_marker(pytest.mark.skip(reason="the sandbox needs Linux"))
 
