@@ -86,8 +86,9 @@ def waits(scene: Scene, kind: str, words: str) -> None:
 
 
 def prove(scene: Scene) -> None:
-    """Carol hands in what the evaluation gave."""
+    """Carol hands in what the evaluation gave, and the operator has read it."""
     submit_when_allowed(scene, evidence(scene, scene.status()["candidate"]["digest"]))
+    scene.wait("the evidence is read", lambda _: scene.condition("EntryEvidence").get("reason") == "Met", 30)
 
 
 def completed(scene: Scene, version: str) -> list[str]:
@@ -128,6 +129,9 @@ def test_each_tier_asks_for_more_than_the_one_below(shared_operator: Part, scene
         release(scene, "m4", "chat-v2", **unit, model={"name": "support", "version": "2", "digest": digest("6")})
         assert tier_of(scene, "m4") == "High"
         waits(scene, "EntryEvidence", "there is no ReleaseEvidence")
+        early = bob.types("approve", "chat", "--role", "risk", "--yes", "--reason", "I trust them")
+        assert early.code == 1
+        assert "chat lacks entry evidence" in early.err and "there is no ReleaseEvidence for m4" in early.err
         prove(scene)
         waits(scene, "AwaitingApproval", "risk")
         bob.does("approve", "chat", "--role", "risk", "--yes", "--reason", "the red team found nothing")

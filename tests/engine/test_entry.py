@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from modelrelease.api.entry_record import entry_differences, judged_again
+from modelrelease.domain.approval import ApprovalRole, ApprovalRules
 from modelrelease.domain.decision import Action
 from modelrelease.domain.entry import Entry, EntryGate, EntryOutcome, SubgroupRule
 from modelrelease.domain.offline import Impact, Measurement, OfflineEvidence, Reference, ReferenceType, Subgroup, Suite
@@ -93,6 +94,18 @@ def test_with_good_evidence_the_first_stage_is_entered_and_the_record_says_so():
         ("uid-1", B.digest, "carol"),
         ("uid-9", A.digest, "carol"),
     ]
+
+
+def test_nobody_is_sent_to_approve_what_evidence_to_come_will_change():
+    plan = gen_plan(entry=ENTRY, approvals=ApprovalRules(roles=(ApprovalRole("risk"),)))
+    before = gen_progress(State.PREPARING, plan=plan)
+
+    def asked(*offline: OfflineEvidence) -> str:
+        step = decide(before, release=gen_release(plan=plan), offline=offline)
+        return next(hold.message for hold in step.holds if hold.reason == "AwaitingApproval")
+
+    assert "once the entry evidence is complete" in asked() and "modelrelease approve" not in asked()
+    assert asked(*GOOD).endswith("modelrelease approve chat --role risk --reason …")
 
 
 @pytest.mark.parametrize(

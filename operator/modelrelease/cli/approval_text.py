@@ -91,6 +91,12 @@ def changes(old: Json | None, new: Json | None) -> list[str]:
     ] or ["nothing but the version"]
 
 
+def open_entry(release: Json) -> str | None:
+    """What the first entry demand that is not met is short of; None where all are met."""
+    entry = (release.get("status") or {}).get("entry") or []
+    return next((one_line(str(said["sentence"])) for said in entry if said["outcome"] != "Pass"), None)
+
+
 def waiting_rows(releases: Iterable[Json]) -> list[dict[str, Any]]:
     """One row for each approval that is missing."""
     rows = []

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from modelrelease.cli.approval_text import request_text, waiting_rows, waiting_text
+from modelrelease.cli.approval_text import open_entry, request_text, waiting_rows, waiting_text
 from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, fail, on_cluster
 from modelrelease.cli.decide import Name, Reason, Role, Stage, changed_plan, decision, with_author
 
@@ -121,6 +121,8 @@ def _decide(
         from modelrelease.controller import kube as api
 
         release = await kube.get(api.RELEASES, namespace, name)
+        if action == "Approve" and not changed:
+            _refuse_too_early(name, release)
         body = await with_author(kube, decision(action, release, author="", reason=reason, stage=stage, role=role))
         body["spec"] |= more or {}
         if changed:
@@ -142,6 +144,16 @@ def _decide(
 
     written = on_cluster(kubeconfig, write)
     echo(written, output, lambda: f"releasedecision {written['metadata']['name']}: {action} {name}, because: {reason}")
+
+
+def _refuse_too_early(name: str, release: Any) -> None:
+    """Entry evidence that is still to come changes what an approval is about: one given before it cannot count."""
+    lacking = open_entry(release)
+    if lacking is not None:
+        fail(
+            f"there is nothing to approve yet: {name} lacks entry evidence, and an approval counts for the evidence "
+            f"that was shown. {lacking} (modelrelease evidence show {name})"
+        )
 
 
 def _says_yes(question: str) -> bool:

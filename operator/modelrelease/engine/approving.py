@@ -15,6 +15,7 @@ from modelrelease.domain.release import IN_TRAFFIC, Release, Stop
 from modelrelease.domain.unit import UnitRef
 from modelrelease.engine.actions import Emit, Hold, Save, Step
 from modelrelease.engine.case import Case, later
+from modelrelease.engine.entry import entry_is_met
 from modelrelease.engine.repolicy import pending
 from modelrelease.governance.approvals import (
     UNKNOWN,
@@ -217,6 +218,8 @@ def _sentence(case: Case, request: Request) -> str:
         text += f" until {request.until:%Y-%m-%d %H:%M:%SZ} (then {end})"
     if plan is not None and plan.approvals.notify:
         text += f"; ask {', '.join(plan.approvals.notify)}"
+    if entry_is_met(case):
+        return f"{text}, once the entry evidence is complete: an approval counts for the evidence that was shown"
     return f"{text}: {command(case.release.name, first)}"
 
 
