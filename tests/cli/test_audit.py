@@ -11,7 +11,10 @@ from typer.testing import CliRunner, Result
 
 from modelrelease.cli.main import app
 from modelrelease.domain.record import GENESIS, Record, RecordKind
+from modelrelease.gates import workings
 from modelrelease.gates.workings import Account, packed
+from tests.engine.steps import records
+from tests.engine.test_entry import GOOD, entering
 from tests.gates.builders import SETTINGS, T0, evidence, gate, stratum
 from tests.governance.test_chain import LINES, lines_of
 
@@ -102,7 +105,7 @@ def test_what_is_wrong_is_said_in_a_sentence(words: tuple[str, ...], said: str, 
     assert said in result.output
 
 
-def test_the_recorded_evidence_is_judged_again(tmp_path: Path) -> None:
+def test_the_recorded_evidence_is_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of = replace(gate(), name="errors")
     account = Account.open(of, SETTINGS)
     for tick in range(30):
@@ -124,3 +127,24 @@ def test_the_recorded_evidence_is_judged_again(tmp_path: Path) -> None:
     bad = audit("verify", path, "--recompute")
     assert bad.exit_code == 1
     assert "errors: recorded Pass, recomputed" in bad.output
+    monkeypatch.setattr(workings, "JUDGE", workings.JUDGE + 1)
+    other = audit("verify", path, "--recompute")
+    assert other.exit_code == 0, "the record is as it was written, and nobody can tell more with this program"
+    assert "not judged again: line 1: judged by version" in other.output
+    assert "judged again from their own numbers: 0" in other.output
+
+
+def test_entry_evidence_is_judged_again_too(tmp_path: Path) -> None:
+    (raised,) = records(entering(*GOOD))
+    body = json.loads(json.dumps({**raised.body, "release": {"namespace": "assistants", "name": "chat"}}))
+    path = tmp_path / "records.jsonl"
+
+    def verified() -> Result:
+        path.write_bytes(lines_of([Record(1, GENESIS, raised.kind, body)])[0])
+        return audit("verify", path, "--recompute")
+
+    assert verified().exit_code == 0
+    assert "judged again from their own numbers: 1" in verified().output
+    body["entry"]["verdicts"][0]["outcome"] = "Fail"
+    assert verified().exit_code == 1
+    assert "wrong: line 1: entry accuracy: the record says Fail" in verified().output

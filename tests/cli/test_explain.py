@@ -13,11 +13,13 @@ import typer
 from modelrelease.api.convert import record_manifest
 from modelrelease.api.status import gates_for_status
 from modelrelease.cli import charts, explain_text
+from modelrelease.cli.rejudging import Rejudged
 from modelrelease.cli.story import Story, story_of
 from modelrelease.domain.gate import AgainstStable, Gate, Scope
 from modelrelease.domain.record import GENESIS, Record, RecordKind
 from modelrelease.domain.verdict import Outcome
 from modelrelease.engine.records import verdict_body
+from modelrelease.gates import workings
 from modelrelease.gates.curve import curves_of
 from modelrelease.gates.workings import Account, packed, unpacked
 from tests.gates.builders import SETTINGS, T0, TICK_S, VALUE, evidence, gate, stratum, under
@@ -134,7 +136,7 @@ def test_a_value_has_no_curve() -> None:
     assert curves_of(of.written(at=AT, settings=SETTINGS)) == ()
     found = story(release((of,)), record(accounts=(of,)))
     assert found.record is not None and found.record.telling is None
-    assert not found.record.differs
+    assert not found.record.again.differs
 
 
 def test_a_long_history_shows_what_its_strata_reach_back_to() -> None:
@@ -192,30 +194,42 @@ def test_an_altered_verdict_is_found() -> None:
     altered["spec"]["body"]["verdicts"][0]["outcome"] = Outcome.PASS.value
     found = story(None, altered, verify=True)
     assert found.record is not None
-    assert any("has hash" in each for each in found.record.differs)
-    assert "errors: recorded Pass, recomputed Revert" in found.record.differs
-    assert [number for number, _, differs in found.checked if differs] == [7]
+    assert any("has hash" in each for each in found.record.again.differs)
+    assert "errors: recorded Pass, recomputed Revert" in found.record.again.differs
+    assert [number for number, _, again in found.checked if again.differs] == [7]
     rewritten = record(verdicts=altered["spec"]["body"]["verdicts"])
-    assert story(None, rewritten).record.differs == ("errors: recorded Pass, recomputed Revert",)  # type: ignore[union-attr]
+    assert story(None, rewritten).record.again.differs == ("errors: recorded Pass, recomputed Revert",)  # type: ignore[union-attr]
 
 
 def test_altered_numbers_are_found() -> None:
     verdicts = record()["spec"]["body"]["verdicts"]
     verdicts[0]["numbers"]["log_e"] = repr(float(verdicts[0]["numbers"]["log_e"]) * (1 + 1e-6))
-    (differs,) = story(None, record(verdicts=verdicts)).record.differs  # type: ignore[union-attr]
+    (differs,) = story(None, record(verdicts=verdicts)).record.again.differs  # type: ignore[union-attr]
     assert differs.startswith("errors: number log_e: recorded ")
 
 
 def test_all_judged_records_are_verified() -> None:
     found = story(release(), record(5, kind=RecordKind.RAISED), record(6), verify=True)
-    assert found.checked == ((5, "Raised", ()), (6, "Reverted", ()))
+    assert found.checked == ((5, "Raised", Rejudged()), (6, "Reverted", Rejudged()))
 
 
 def test_workings_that_cannot_be_read_are_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     found = story(release(), record(workings="nonsense"))
     assert found.record is not None
-    assert "its workings cannot be read" in found.record.differs[-1]
+    assert "its workings cannot be read" in found.record.again.differs[-1]
     assert "recomputed from the record: not the same" in text(found, 100, monkeypatch)
+
+
+def test_what_an_older_judge_judged_is_not_called_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = record()
+    monkeypatch.setattr(workings, "JUDGE", workings.JUDGE + 1)
+    found = story(release(), kept, verify=True)
+    assert found.record is not None
+    assert not found.record.again.differs
+    said = " ".join(text(found, 100, monkeypatch).split())
+    assert f"judged by version {workings.JUDGE - 1} of the judge: this program has version {workings.JUDGE}" in said
+    assert "recomputed from the record: not possible" in said and "not judged again:" in said
+    assert explain_text.as_data(found)["record"]["same"] is False
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from modelrelease.domain.approval import ApprovalRole, ApprovalRules
 from modelrelease.domain.decision import Action
 from modelrelease.domain.entry import Entry, EntryGate, EntryOutcome, SubgroupRule
 from modelrelease.domain.offline import Impact, Measurement, OfflineEvidence, Reference, ReferenceType, Subgroup, Suite
-from modelrelease.domain.record import GENESIS, Head, Record, RecordKind
+from modelrelease.domain.record import GENESIS, Head, NotRejudged, Record, RecordKind
 from modelrelease.domain.release import State
 from modelrelease.domain.traffic import Target
 from modelrelease.domain.unit import Backend, Part, PartName, Unit, unit_ref
@@ -291,8 +291,8 @@ def test_a_flood_of_evidence_does_not_make_a_record_too_large_to_be_written():
     said = record.body["entry"]
     assert len(said["evidence"]) == 100 and said["leftOut"] == 1901
     assert len(json.dumps(record.body)) < 100_000
-    (difference,) = entry_differences(json.loads(json.dumps(record.body)))
-    assert "too large to be kept in the record" in difference
+    with pytest.raises(NotRejudged, match="too large to be kept in the record"):
+        entry_differences(json.loads(json.dumps(record.body)))
 
 
 def test_what_was_projected_stands_in_the_record_of_the_end_beside_what_was_observed():
@@ -323,4 +323,5 @@ def test_however_much_evidence_there_is_its_record_can_be_written():
     said = ended.body["entry"]
     assert said["verdicts"][0]["sentence"].endswith("; and 248 more")
     assert (len(said["evidence"]), said["leftOut"]) == (100, len(many) + 2 - 100)
-    assert "cannot be judged again" in entry_differences(ended.body)[0]
+    with pytest.raises(NotRejudged, match="cannot be judged again"):
+        entry_differences(ended.body)

@@ -10,7 +10,7 @@ from modelrelease.domain.canonical import canonical
 from modelrelease.domain.evidence import Cause, Evidence, Problem
 from modelrelease.domain.gate import AgainstStable, Gate, Scope
 from modelrelease.domain.verdict import Outcome, Verdict
-from modelrelease.gates.workings import MAX_STRATA, Account, packed, recompute, unpacked
+from modelrelease.gates.workings import JUDGE, MAX_STRATA, Account, packed, recompute, unpacked
 from tests.gates.builders import (
     COST,
     LATENCY,
@@ -129,7 +129,7 @@ def test_what_is_no_workings_is_refused() -> None:
     with pytest.raises(ValueError, match="Gate"):
         recompute({**written, "gate": {"is": "Something"}})
     with pytest.raises(KeyError):
-        recompute({})
+        recompute({"judge": JUDGE})
     for text in ("", "%%%", "bm9uZQ==", "eJwDAAAAAAE="):
         with pytest.raises(ValueError, match=r"no workings|Expecting"):
             unpacked(text)

@@ -7,6 +7,7 @@ from modelrelease.api.plain import from_plain
 from modelrelease.api.quantities import time_of
 from modelrelease.domain.entry import Entry, EntryVerdict
 from modelrelease.domain.offline import OfflineEvidence, Suite
+from modelrelease.domain.record import NotRejudged
 from modelrelease.governance.entry import assess
 from modelrelease.governance.standing import Subject
 
@@ -26,12 +27,15 @@ def judged_again(body: Mapping[str, Any]) -> tuple[EntryVerdict, ...]:
 
 
 def entry_differences(body: Mapping[str, Any]) -> list[str]:
-    """Where judging again gives something else than the record says; nothing where it says nothing of evidence."""
+    """Where judging again gives something else than the record says; nothing where it says nothing of evidence.
+
+    Raises NotRejudged where the evidence was too large to be kept, ValueError or KeyError where it cannot be read.
+    """
     said = body.get("entry")
     if not said:
         return []
     if any("content" not in each for each in said["evidence"]):
-        return ["entry evidence: too large to be kept in the record, so it cannot be judged again from it"]
+        raise NotRejudged("entry evidence: too large to be kept in the record, so it cannot be judged again from it")
     found = {each.name: (each.outcome.value, each.sentence) for each in judged_again(body)}
     kept = {each["name"]: (each["outcome"], each["sentence"]) for each in said["verdicts"]}
     return [

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from modelrelease.cli import prune
 from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, fail, on_cluster
 from modelrelease.cli.exits import EXIT_ERROR, EXIT_NOT_FOUND
 from modelrelease.cli.exports import hashes, lines
-from modelrelease.governance.chain import Anchor, Chain, Report, line_of, verify
+from modelrelease.governance.chain import Anchor, Chain, Finding, Report, line_of, verify
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.command()(prune.prune)
@@ -103,8 +104,8 @@ def verify_(
             fail(f"--earlier: {before.findings[0]}")
         known = hashes(earlier)
     report = _verified(files, anchors, known)
-    judged = _judged_again(files, report) if recompute else 0
-    echo(_as_data(report, judged), output, lambda: _words(report, judged if recompute else None))
+    again = _judged_again(files, report) if recompute else _Again(0, ())
+    echo(_as_data(report, again), output, lambda: _words(report, again if recompute else None))
     raise typer.Exit(EXIT_ERROR if report.findings else 0)
 
 
@@ -135,29 +136,39 @@ def _chain(spec: Any) -> Chain:
     return str(release["namespace"]), str(release["name"])
 
 
-def _judged_again(files: list[Path], report: Report) -> int:
-    """Recompute the verdicts of all records that hold their workings; what differs becomes a finding."""
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """How many records were judged again, and which could not be, with why: that is no fault of theirs."""
+
+    judged: int
+    unjudged: tuple[Finding, ...]
+
+
+def _judged_again(files: list[Path], report: Report) -> _Again:
+    """Judge again all records that hold what that takes; what differs becomes a finding."""
     import json
 
-    from modelrelease.gates.workings import differences
-    from modelrelease.governance.chain import Finding
+    from modelrelease.cli.rejudging import rejudged
 
-    done = 0
+    judged, unjudged = 0, []
     for number, line in enumerate(lines(files), 1):
         try:
-            body = json.loads(line)["body"]
-            if "workings" in body:
-                done += 1
-                report.findings += [Finding(number, message) for message in differences(body)]
+            again = rejudged(json.loads(line)["body"])
         except (ValueError, KeyError, TypeError) as error:
-            report.findings.append(Finding(number, f"the workings cannot be read: {error}"))
-    return done
+            report.findings.append(Finding(number, f"it is no record that can be judged again: {error}"))
+            continue
+        if again is not None:
+            report.findings += [Finding(number, message) for message in again.differs]
+            unjudged += [Finding(number, message) for message in again.unjudged]
+            judged += not again.unjudged
+    return _Again(judged, tuple(unjudged))
 
 
-def _as_data(report: Report, judged: int) -> Any:
+def _as_data(report: Report, again: _Again) -> Any:
     return {
         "records": report.records,
-        "recomputed": judged,
+        "recomputed": again.judged,
+        "notRecomputed": [{"line": each.line, "message": each.message} for each in again.unjudged],
         "findings": [{"line": finding.line, "message": finding.message} for finding in report.findings],
         "releases": [
             {
@@ -173,16 +184,17 @@ def _as_data(report: Report, judged: int) -> Any:
     }
 
 
-def _words(report: Report, judged: int | None) -> str:
+def _words(report: Report, again: _Again | None) -> str:
     lines = [f"wrong: {finding}" for finding in report.findings]
+    lines += [f"not judged again: {each}" for each in (again.unjudged if again else ())]
     for chain, (first, last) in sorted(report.unanchored.items()):
         which = f"record {first} is" if first == last else f"records {first} to {last} are"
         lines.append(f"unanchored: {'/'.join(chain)}: {which} beyond the last checkpoint; nobody vouches for the end")
     wrong = "1 thing is wrong" if len(report.findings) == 1 else f"{len(report.findings)} things are wrong"
     verdict = wrong if report.findings else "every byte and every link is right"
     lines.append(f"{_sum(report.records, len(report.heads))}: {verdict}")
-    if judged is not None:
-        lines.append(f"judged again from their own numbers: {judged}")
+    if again is not None:
+        lines.append(f"judged again from their own numbers: {again.judged}")
     return "\n".join(lines)
 
 

@@ -65,6 +65,6 @@ def explain(
             curves, chart, title=f"{namespace}/{name}, record {story.record.spec['sequence'] if story.record else ''}"
         )
     echo(explain_text.as_data(story), output, lambda: explain_text.as_text(story, chart))
-    wrong = [differs for _, _, differs in story.checked if differs]
-    if verify and (wrong or (story.record and story.record.differs)):
+    again = [each for _, _, each in story.checked] + ([story.record.again] if story.record else [])
+    if verify and any(each.differs for each in again):
         raise typer.Exit(EXIT_ERROR)

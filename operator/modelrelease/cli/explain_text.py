@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modelrelease.cli import charts
+from modelrelease.cli.rejudging import Rejudged
 from modelrelease.cli.story import Explained, Json, Story
 from modelrelease.domain.habit import INDEPENDENT
 from modelrelease.gates.curve import Curve, Point
@@ -35,9 +36,10 @@ def as_text(story: Story, chart: Path | None = None) -> str:
         lines += ["", *textwrap.wrap(NO_CURVE.format(story.name), width)]
     if story.checked:
         lines.append("")
-        for sequence, kind, differs in story.checked:
-            lines.append(f"record {sequence:>4}  {kind:<15} {'recomputed: the same' if not differs else 'wrong:'}")
-            lines += [f"    {each}" for each in differs]
+        for sequence, kind, again in story.checked:
+            said = "wrong:" if again.differs else "not judged again:" if again.unjudged else "recomputed: the same"
+            lines.append(f"record {sequence:>4}  {kind:<15} {said}")
+            lines += [f"    {each}" for each in (*again.differs, *again.unjudged)]
     if chart is not None:
         lines += ["", f"drawn into {chart}"]
     return "\n".join(lines)
@@ -56,8 +58,7 @@ def as_data(story: Story) -> dict[str, Any]:
         "impact": list(story.impact),
         "record": _record_data(record) if record else None,
         "verified": [
-            {"sequence": sequence, "kind": kind, "same": not differs, "differs": list(differs)}
-            for sequence, kind, differs in story.checked
+            {"sequence": sequence, "kind": kind, **_again_data(again)} for sequence, kind, again in story.checked
         ],
     }
 
@@ -71,11 +72,10 @@ def _record(record: Explained, width: int, *, brief: bool) -> Iterator[str]:
     for said in record.verdicts:
         yield from _verdict({**said, **({"numbers": {}} if brief else {})}, width)
     yield from _impact(body.get("impact") or () if not brief else (), width)
-    if not record.differs:
-        yield "recomputed from the record: the same"
-    else:
-        yield "recomputed from the record: not the same"
-        yield from (f"    {difference}" for difference in record.differs)
+    again = record.again
+    how = "not the same" if again.differs else "not possible" if again.unjudged else "the same"
+    yield f"recomputed from the record: {how}"
+    yield from (f"    {each}" for each in (*again.differs, *again.unjudged))
     curve = record.telling
     if curve is not None:
         said = next(
@@ -154,8 +154,7 @@ def _record_data(record: Explained) -> dict[str, Any]:
         "at": body.get("at"),
         "message": body.get("message"),
         "verdicts": [dict(said) for said in record.verdicts],
-        "same": not record.differs,
-        "differs": list(record.differs),
+        **_again_data(record.again),
         "curves": [_curve_data(curve) for curve in record.curves],
     }
 
@@ -173,3 +172,11 @@ def _curve_data(curve: Curve) -> dict[str, Any]:
 def _point_data(point: Point) -> dict[str, Any]:
     at = point.at.isoformat().replace("+00:00", "Z")
     return {"at": at, "logRevert": point.log_revert, "logPass": point.log_pass, "events": point.events}
+
+
+def _again_data(again: Rejudged) -> dict[str, Any]:
+    return {
+        "same": not (again.differs or again.unjudged),
+        "differs": list(again.differs),
+        "notRecomputed": list(again.unjudged),
+    }

@@ -1,16 +1,16 @@
 """What there is to tell about a release's gates: the status' verdicts, a record's, and what judging it again gives."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelrelease.api.convert import record_of
-from modelrelease.api.entry_record import entry_differences
 from modelrelease.cli.cluster import fail
 from modelrelease.cli.exits import EXIT_NOT_FOUND
+from modelrelease.cli.rejudging import PARTS, Rejudged, rejudged
 from modelrelease.domain.release import Fault
 from modelrelease.gates.curve import Curve, curves_of
-from modelrelease.gates.workings import PHASES, differences, unpacked
+from modelrelease.gates.workings import PHASES, unpacked
 
 Json = Mapping[str, Any]
 
@@ -22,7 +22,7 @@ class Explained:
     spec: Json
     verdicts: tuple[Json, ...] = ()
     curves: tuple[Curve, ...] = ()
-    differs: tuple[str, ...] = ()
+    again: Rejudged = field(default_factory=Rejudged)
 
     @property
     def telling(self) -> Curve | None:
@@ -46,7 +46,7 @@ class Story:
     record: Explained | None = None
     narrowed: bool = False
     habits: tuple[Json, ...] = ()
-    checked: tuple[tuple[int, str, tuple[str, ...]], ...] = ()
+    checked: tuple[tuple[int, str, Rejudged], ...] = ()
     impact: tuple[str, ...] = ()
     waiting: str = ""
 
@@ -65,7 +65,7 @@ def story_of(
     status = (release or {}).get("status") or {}
     ordered = sorted(records, key=lambda item: int(item["spec"]["sequence"]))
     judged = [item for item in ordered if item["spec"]["body"].get("workings")]
-    kept = [item for item in ordered if item["spec"]["body"].get("workings") or item["spec"]["body"].get("entry")]
+    kept = [item for item in ordered if any(map(item["spec"]["body"].get, PARTS))]
     chosen = _chosen(ordered, judged, number, f"{namespace}/{name}")
     now = status.get("gates") or []
     waiting = _waiting(status) if number is None and gate is None else ""
@@ -124,16 +124,13 @@ def _explained(item: Json) -> Explained:
     return Explained(spec, verdicts, curves, _checked(item)[2])
 
 
-def _checked(item: Json) -> tuple[int, str, tuple[str, ...]]:
+def _checked(item: Json) -> tuple[int, str, Rejudged]:
     """Number and kind of a record, and what is wrong with it: its hash, or what judging it again gives."""
     spec, found = item["spec"], record_of(item)
-    wrong = [found.message] if isinstance(found, Fault) else []
-    try:
-        wrong += differences(spec["body"]) if spec["body"].get("workings") else []
-        wrong += entry_differences(spec["body"])
-    except (ValueError, KeyError, TypeError) as error:
-        wrong.append(f"its workings cannot be read: {error}")
-    return int(spec["sequence"]), str(spec["kind"]), tuple(wrong)
+    again = rejudged(spec["body"]) or Rejudged()
+    if isinstance(found, Fault):
+        again = replace(again, differs=(found.message, *again.differs))
+    return int(spec["sequence"]), str(spec["kind"]), again
 
 
 def _only(explained: Explained, gate: str | None) -> Explained:
@@ -141,7 +138,7 @@ def _only(explained: Explained, gate: str | None) -> Explained:
         explained.spec,
         tuple(said for said in explained.verdicts if _is({"name": said["gate"], **said}, gate)),
         tuple(curve for curve in explained.curves if gate in (None, curve.gate, curve.key)),
-        explained.differs,
+        explained.again,
     )
 
 

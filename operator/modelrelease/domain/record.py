@@ -34,6 +34,10 @@ class RecordKind(StrEnum):
     INTENT_VOID = "IntentVoid"
 
 
+class NotRejudged(ValueError):
+    """A record cannot be judged again from itself by this program; that says nothing against the record."""
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """The newest record of a release: its number (0: none yet) and hash."""

@@ -22,11 +22,16 @@ from typing import Any
 from modelrelease.domain.canonical import canonical
 from modelrelease.domain.evidence import Evidence, Problem, Stratum, Tally
 from modelrelease.domain.gate import Gate, Value
+from modelrelease.domain.record import NotRejudged
 from modelrelease.domain.verdict import Verdict
 from modelrelease.gates import judge
 from modelrelease.gates.codec import decode, encode
 from modelrelease.gates.judge import JudgeSettings
 from modelrelease.gates.state import GateState
+
+JUDGE = 1
+"""Version of the judge. Raised with each change that gives other verdicts, numbers or states from the same counts: a
+record is judged again only by the version that judged it. `tests/gates/test_judge_version.py` notices."""
 
 MAX_STRATA = 500
 """Most strata that one gate writes into a record."""
@@ -85,6 +90,7 @@ class Account:
         base = _again(self.gate, self.base, self.strata[:split], self.base)
         rows = [_row(stratum, layouts) for stratum in self.strata[split:]]
         return {
+            "judge": JUDGE,
             "gate": encode(self.gate),
             "settings": encode(settings),
             "at": encode(at),
@@ -126,7 +132,10 @@ class Written:
 
 
 def read(written: Mapping[str, Any]) -> Written:
-    """Read one gate's workings. Raises ValueError or KeyError when they are none."""
+    """Read one gate's workings. Raises NotRejudged for another version's, ValueError or KeyError when they are none."""
+    version = written.get("judge", 0)
+    if version != JUDGE:
+        raise NotRejudged(f"judged by version {version} of the judge: this program has version {JUDGE}")
     layouts = [tuple(_float(bound) for bound in layout) for layout in written["bounds"]]
     return Written(
         gate=decode(written["gate"], Gate),
@@ -140,7 +149,7 @@ def read(written: Mapping[str, Any]) -> Written:
 
 
 def recompute(written: Mapping[str, Any]) -> tuple[Verdict, ...]:
-    """Judge again what `Account.written` wrote. Raises ValueError or KeyError when it is not that."""
+    """Judge again what `Account.written` wrote. Raises as `read` does when it is not that."""
     of = read(written)
     state = _again(of.gate, of.base, of.strata, replace(of.base, newest=of.newest, problem=of.problem))
     return judge.verdicts(of.gate, state, at=of.at, settings=of.settings)
@@ -149,7 +158,7 @@ def recompute(written: Mapping[str, Any]) -> tuple[Verdict, ...]:
 def differences(body: Mapping[str, Any]) -> list[str]:
     """How a record's verdicts differ from what its own workings give; empty when they are the same.
 
-    Outcome and sentence must be equal, numbers to 1e-9. Raises ValueError or KeyError where the workings are none.
+    Outcome and sentence must be equal, numbers to 1e-9. Raises as `read` does where the workings are none.
     """
     found = []
     for phase, section in PHASES.items():
