@@ -16,6 +16,7 @@ from modelrelease.domain.unit import UnitRef
 from modelrelease.engine.actions import Emit, Hold, Save, Step
 from modelrelease.engine.case import Case, later
 from modelrelease.engine.entry import entry_is_met
+from modelrelease.engine.misdirected import misdirected
 from modelrelease.engine.repolicy import pending
 from modelrelease.governance.approvals import (
     UNKNOWN,
@@ -165,6 +166,10 @@ def window_ran_out(case: Case, unit: UnitRef) -> Stop | None:
 
 def refused(case: Case) -> tuple[Refusal, ...]:
     """The decisions that have no effect though they were meant to, with what their authors can do."""
+    return (*_refused_people(case), *misdirected(case))
+
+
+def _refused_people(case: Case) -> tuple[Refusal, ...]:
     subject, plan = subject_of(case), case.plan
     said = [decision for decision in case.observed.decisions if decision.uid not in case.progress.handled]
     if subject is None or plan is None:
