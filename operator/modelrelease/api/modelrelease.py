@@ -9,7 +9,7 @@ from modelrelease.api.base import SpecModel, StatusModel, rule, rules
 from modelrelease.api.quantities import PERCENT_PATTERN
 from modelrelease.api.release_approvals import ApprovalsSpec
 from modelrelease.api.release_entry import EntrySpec
-from modelrelease.api.release_strategy import Gates, StrategySpec
+from modelrelease.api.release_strategy import Gates, StrategySpec, shadow
 from modelrelease.api.release_traffic import TrafficSpec
 from modelrelease.api.release_train import TrainSpec
 from modelrelease.api.release_unit import UnitSpec
@@ -41,7 +41,8 @@ def _share(stage: str) -> str:
 
 
 _FALLS = (
-    f"i < size(self.strategy.stages) && self.strategy.stages[i - 1].type == self.strategy.stages[i].type && "
+    f"i < size(self.strategy.stages) && "
+    f"{shadow('self.strategy.stages[i - 1]')} == {shadow('self.strategy.stages[i]')} && "
     f"({_SEGMENTS} + ['*']).exists(n, {_share('self.strategy.stages[i - 1]')} > {_share('self.strategy.stages[i]')})"
 )
 

@@ -90,7 +90,7 @@ class TierApprovalsSpec(SpecModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "!has(self.roles) || self.roles.filter(r, r.accountable).size() <= 1",
+                "!has(self.roles) || self.roles.filter(r, has(r.accountable) && r.accountable).size() <= 1",
                 "one role at most has the last word: write accountable: true at one only",
                 field=".roles",
             )
@@ -128,7 +128,8 @@ class ApprovalsSpec(SpecModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "!has(self.roles) || size(self.roles) == 0 || self.roles.filter(r, r.accountable).size() == 1",
+                "!has(self.roles) || size(self.roles) == 0 || "
+                "self.roles.filter(r, has(r.accountable) && r.accountable).size() == 1",
                 "exactly one role gives the final go or no-go: write accountable: true at one of them",
                 field=".roles",
             )

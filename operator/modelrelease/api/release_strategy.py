@@ -66,6 +66,11 @@ Roles = Annotated[list[Name], Field(max_length=8, json_schema_extra={"x-kubernet
 """Roles that must approve."""
 
 
+def shadow(stage: str) -> str:
+    """CEL: whether a stage is a Shadow stage; Canary is not written into objects."""
+    return f"(has({stage}.type) && {stage}.type == 'Shadow')"
+
+
 class StageSpec(SpecModel):
     """One step of exposure."""
 
@@ -174,12 +179,12 @@ class StrategySpec(SpecModel):
                 json_schema_extra=atomic(
                     *WHOLE_PATH,
                     rule(
-                        "self[size(self) - 1].type != 'Shadow'",
+                        f"!{shadow('self[size(self) - 1]')}",
                         "the last stage cannot be a Shadow stage: end with a stage that serves users 100 percent",
                     ),
                     rule(
-                        "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15].all(i, i >= size(self) || self[i].type != 'Shadow' || "
-                        "self[i - 1].type == 'Shadow')",
+                        f"[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15].all(i, i >= size(self) || !{shadow('self[i]')} || "
+                        f"{shadow('self[i - 1]')})",
                         "a Shadow stage follows a stage that serves users: put Shadow stages first",
                     ),
                 ),
