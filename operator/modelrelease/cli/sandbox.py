@@ -71,12 +71,13 @@ def up(
 
 @app.command()
 def down(
-    name: Annotated[str, typer.Argument(help="Which sandbox.")] = "default",
+    which: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Which sandbox; the same as --name.")] = None,
+    name: Name = "default",
     all_: Annotated[bool, typer.Option("--all", help="End every running sandbox of yours.")] = False,
 ) -> None:
     """End a sandbox and delete its state."""
     with _explained():
-        for each in [record.name for record in named.running()] if all_ else [name]:
+        for each in [record.name for record in named.running()] if all_ else [which or name]:
             named.end(each)
             typer.echo(f"sandbox {each} ended")
 
