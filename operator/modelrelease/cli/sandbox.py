@@ -71,7 +71,7 @@ def up(
 
 @app.command()
 def down(
-    which: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Which sandbox; the same as --name.")] = None,
+    which: Annotated[str | None, typer.Argument(metavar="NAME", help="Which sandbox; the same as --name.")] = None,
     name: Name = "default",
     all_: Annotated[bool, typer.Option("--all", help="End every running sandbox of yours.")] = False,
 ) -> None:
