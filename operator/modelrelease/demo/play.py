@@ -23,7 +23,7 @@ from modelrelease.sandbox.load import Sample
 POLL_S = 0.25
 WINDOW_S = 5.0
 AFTERWARDS_S = 3.0
-CHAPTER_TIMEOUT_S = 90.0
+CHAPTER_TIMEOUT_S = 240.0
 
 
 class Player:

@@ -33,10 +33,10 @@ from modelrelease.sandbox.progress import Progress
 from modelrelease.sandbox.scene import SOURCE_ROOT, SYSTEM_NAMESPACE, Scene, install, operator_part
 from modelrelease.sandbox.services import ServiceHandle
 
-LONGEST_S = 600.0
+LONGEST_S = 1800.0
 BODIES = 9973
-SERVED_TIMEOUT_S = 20.0
-ADOPTION_TIMEOUT_S = 30.0
+SERVED_TIMEOUT_S = 120.0
+ADOPTION_TIMEOUT_S = 120.0
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """A prediction takes a fraction of a millisecond; more threads would only fight for the cores."""
 

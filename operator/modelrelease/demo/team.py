@@ -17,7 +17,7 @@ from modelrelease.sandbox.scene import Scene
 
 ACCOUNT = "digits"
 RBAC = "rbac.authorization.k8s.io"
-ADMISSION_TIMEOUT_S = 20.0
+ADMISSION_TIMEOUT_S = 120.0
 
 _ARM = [{"label": "release", "value": "${revision}"}]
 _FAILED = {"name": "model_requests_total", "matchers": [{"label": "code", "op": "Regex", "value": "5.."}]}

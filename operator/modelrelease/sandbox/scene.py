@@ -31,6 +31,10 @@ SOURCE_ROOT = Path(__file__).resolve().parents[2]
 PROJECT = SOURCE_ROOT.parent
 SYSTEM_NAMESPACE = "modelrelease-system"
 LOW = {"x-criticality": "low"}
+LOAD_S = 900.0
+"""Longer than anybody waits: a load ends with its block."""
+PATIENCE_S = 120.0
+"""How long something may take to come on a machine with much else to do."""
 
 
 def project_folder(name: str) -> Path:
@@ -54,7 +58,7 @@ def install(sandbox: Sandbox) -> None:
     sandbox.apply(sorted(docs, key=lambda doc: order.get(str(doc.get("kind")), 2)))
 
 
-def operator_part(sandbox: Sandbox, *, name: str = "operator", port: int = 0, lease_duration_s: float = 2.0) -> Part:
+def operator_part(sandbox: Sandbox, *, name: str = "operator", port: int = 0, lease_duration_s: float = 15.0) -> Part:
     """The operator as a process, not started. It acts as its own service account; `port` 0: a free one."""
     listen = port or _free_port()
     argv = [sys.executable, "-m", "modelrelease.cli", "run", "--kubeconfig", str(sandbox.kubeconfig("operator"))]
@@ -195,7 +199,7 @@ class Scene:
         found = [c for c in self.status().get("conditions") or [] if c["type"] == kind]
         return found[0] if found else {}
 
-    def wait(self, what: str, check: Callable[[Json], bool], timeout_s: float = 60.0) -> Json:
+    def wait(self, what: str, check: Callable[[Json], bool], timeout_s: float = PATIENCE_S) -> Json:
         """Poll the release until `check(status)`; TimeoutError names `what` and shows the status."""
         deadline = time.monotonic() + timeout_s
         status: Json = {}
@@ -207,7 +211,7 @@ class Scene:
         text = yaml.safe_dump({k: v for k, v in status.items() if k != "plan"}, sort_keys=False)
         raise TimeoutError(f"{self.namespace}/{self.name}: {what} did not come within {timeout_s:.0f} s:\n{text}")
 
-    def wait_state(self, *states: str, timeout_s: float = 60.0) -> Json:
+    def wait_state(self, *states: str, timeout_s: float = PATIENCE_S) -> Json:
         """Poll until the release is in one of the states, with the newest generation observed."""
 
         def there(status: Json) -> bool:
@@ -220,14 +224,14 @@ class Scene:
         """Release what the route serves already and wait until it is adopted and at rest."""
         self.release(version, **how)
         self.wait_state("Settled")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while "modelrelease.dev/release" not in (self.read_route()["metadata"].get("annotations") or {}):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self.namespace}/{self.name}: the route was not taken over")
             time.sleep(0.1)
         return self.wait("RouteAccepted", lambda status: self.condition("RouteAccepted").get("status") == "True")
 
-    def load(self, rate_per_s: float, duration_s: float, *, low: float = 0.3) -> Plan:
+    def load(self, rate_per_s: float, duration_s: float = LOAD_S, *, low: float = 0.3) -> Plan:
         """A load plan for this model; `low` is the fraction of low-criticality requests."""
         return Plan(
             f"{self.sandbox.gateway_url}/v1/predict",
