@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import Any
 
 from modelrelease.sandbox import Sandbox
+from modelrelease.sandbox.access import USERS
 from modelrelease.sandbox.errors import ApiError
 from modelrelease.sandbox.kube import KubeClient
+from tests.sandbox.waiting import eventually
 
 Json = dict[str, Any]
 
@@ -105,8 +108,41 @@ def create(client: KubeClient, doc: Json, *, dry_run: bool = False) -> Json:
     return client.create(f"{collection}?fieldValidation=Strict{'&dryRun=All' if dry_run else ''}", doc)
 
 
+def may(sandbox: Sandbox, user: str, namespace: str, verb: str, group: str, resource: str, name: str = "") -> bool:
+    """What the API server would answer a user now. `resource` may be `<plural>/<subresource>`."""
+    plural, _, subresource = resource.partition("/")
+    asked = {"verb": verb, "group": group, "resource": plural, "subresource": subresource, "name": name}
+    groups = USERS.get(user, (user, ()))[1]
+    spec = {"user": user, "groups": list(groups), "resourceAttributes": {**asked, "namespace": namespace}}
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    return bool(sandbox.client().create(path, review)["status"]["allowed"])
+
+
+def wait_in_force(sandbox: Sandbox) -> None:
+    """Return when the admission policies, which take some seconds to load, refuse what they must refuse."""
+    sandbox.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "probes"}})
+    admin, operator = sandbox.client(), sandbox.client("operator")
+    lease(sandbox, "nobody")
+    for client, doc in (
+        (admin, decision("probes", author="somebody-else")),
+        (admin, record("probes")),
+        (operator, route("probes", holder="somebody-else")),
+    ):
+        eventually(partial(_refused, client, doc))
+    free_lease(sandbox)
+
+
+def _refused(client: KubeClient, doc: Json) -> bool:
+    try:
+        create(client, doc, dry_run=True)
+    except ApiError as error:
+        return "ValidatingAdmissionPolicy" in error.message
+    return False
+
+
 def bind(sandbox: Sandbox, namespace: str, user: str, role: str) -> None:
-    """Give a user a ClusterRole in one namespace."""
+    """Give a user a ClusterRole in one namespace; returns when that is in force, a moment after it is written."""
     sandbox.apply(
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -116,6 +152,16 @@ def bind(sandbox: Sandbox, namespace: str, user: str, role: str) -> None:
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
         }
     )
+    rule = sandbox.client().get(f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{role}")["rules"][0]
+    asked = (rule["verbs"][0], rule["apiGroups"][0], rule["resources"][0], *rule.get("resourceNames", [])[:1])
+    eventually(lambda: may(sandbox, user, namespace, *asked))
+
+
+def unbind(sandbox: Sandbox, namespace: str, binding: str, *asked: str) -> None:
+    """Delete a RoleBinding; returns when its user may no longer do what was asked (`may` without the sandbox)."""
+    sandbox.client().delete(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings/{binding}")
+    user, verb, group, resource, *name = asked
+    eventually(lambda: not may(sandbox, user, namespace, verb, group, resource, *name))
 
 
 def _object(kind: str, namespace: str, name: str, spec: Json) -> Json:

@@ -14,7 +14,7 @@ from modelrelease.sandbox.kube import KubeClient
 from tests.api import objects
 from tests.api.objects import Json, bind, create
 
-CACHE_S = 10.0
+CACHE_S = 60.0
 
 
 def allowed(act: Callable[[], object]) -> None:

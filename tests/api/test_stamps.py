@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,10 +9,11 @@ import pytest
 from modelrelease.api.names import CHANGED_BY, UNIT_CHANGED_BY
 from modelrelease.controller.in_force import InForce, Policies
 from modelrelease.controller.kube import Kube
-from modelrelease.sandbox import Sandbox
+from modelrelease.sandbox import ApiError, Sandbox
 from modelrelease.sandbox.scene import _load, project_folder
-from tests.api.objects import Json, bind
+from tests.api.objects import Json, bind, create
 from tests.api.test_admission import allowed
+from tests.sandbox.waiting import eventually
 
 ROOT = "/apis/admissionregistration.k8s.io/v1"
 
@@ -33,12 +33,24 @@ def release(installed: Sandbox, namespace: str) -> Json:
     return made[-1]
 
 
+def stamped(sandbox: Sandbox) -> bool:
+    """Whether a release that would be applied now would be stamped."""
+    spec = {"unit": {"version": "v1", "backend": {"name": "x", "port": 80}}, "traffic": {"routes": [{"name": "x"}]}}
+    metadata = {"name": "probe", "namespace": "default"}
+    doc = {"apiVersion": "modelrelease.dev/v1alpha1", "kind": "ModelRelease", "metadata": metadata, "spec": spec}
+    try:
+        made = create(sandbox.client(), doc, dry_run=True)
+    except ApiError:
+        return True
+    return CHANGED_BY in made["metadata"].get("annotations", {})
+
+
 @pytest.fixture
 def without_stamps(installed: Sandbox) -> Iterator[None]:
     """Neither policy is there; both are again in the end."""
     for kind in ("mutatingadmissionpolicies", "validatingadmissionpolicies"):
         installed.client().delete(f"{ROOT}/{kind}/modelrelease-changed-by")
-    time.sleep(1.5)
+    eventually(lambda: not stamped(installed))
     yield
     for file in sorted((project_folder("manifests") / "stamps").glob("*.yaml")):
         installed.apply(_load(file))

@@ -10,23 +10,15 @@ import pytest
 from modelrelease.sandbox import Sandbox
 from modelrelease.sandbox.process import Part
 from modelrelease.sandbox.scene import Scene, install, operator_part
+from tests.api.objects import wait_in_force
 
 
 @pytest.fixture(scope="session")
 def installed(sandbox: Sandbox) -> Sandbox:
     """The session's cluster with CRDs, RBAC, admission policies and a MetricsSource."""
     install(sandbox)
+    wait_in_force(sandbox)
     return sandbox
-
-
-@pytest.fixture
-def operator(installed: Sandbox) -> Iterator[Part]:
-    """A running operator; what it logged is shown when the test fails."""
-    part = operator_part(installed)
-    part.start()
-    yield part
-    part.stop()
-    print(part.log_tail())
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +57,7 @@ def scene(installed: Sandbox, namespace: str) -> Iterator[Scene]:
         model.part.kill()
 
 
-def _wait_served(scene: Scene, timeout_s: float = 30.0) -> None:
+def _wait_served(scene: Scene, timeout_s: float = 60.0) -> None:
     """Return when the gateway knows the route: it accepts one a moment before it serves it."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     headers = {"Host": f"{scene.namespace}.local", "Content-Type": "application/json"}

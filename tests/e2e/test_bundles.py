@@ -122,7 +122,6 @@ def test_at_rest_a_bundle_that_is_gone_is_written_anew_or_the_condition_says_wha
 
 def test_bundles_are_the_operators_and_what_is_no_bundle_is_not(shared_operator: Part, scene: Scene) -> None:
     revision = scene.status()["stable"]["revision"]
-    bind(scene.sandbox, scene.namespace, "alice", "edit-config-maps")
     rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "update", "patch", "delete", "get"]}
     role = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -130,6 +129,7 @@ def test_bundles_are_the_operators_and_what_is_no_bundle_is_not(shared_operator:
         "metadata": {"name": "edit-config-maps"},
     }
     scene.sandbox.apply({**role, "rules": [rule]})
+    bind(scene.sandbox, scene.namespace, "alice", "edit-config-maps")
     alice, operator = scene.sandbox.client("alice"), scene.sandbox.client("operator")
 
     def refused(act: Any) -> str:
