@@ -134,7 +134,7 @@ async def test_nothing_waits_long_for_pods_that_hang(monkeypatch: pytest.MonkeyP
     cluster.hangs = True
     reader = Reader(cluster)
     observing = Progress(State.OBSERVING, candidate=UNIT)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert (await reader.look(observing, live=False)).unread
         assert (await reader.look(observing)).unread
 

@@ -11,10 +11,14 @@ from typing import Any
 
 from modelrelease.sandbox.errors import ApiError
 from modelrelease.sandbox.gateway import GATEWAY_NAME, GATEWAY_NAMESPACE
-from modelrelease.sandbox.load import Plan
-from modelrelease.sandbox.scene import Scene, default_gates
+from modelrelease.sandbox.load import LoadThread, Plan
+from modelrelease.sandbox.scene import LOAD_S, PATIENCE_S, Scene, default_gates
+from tests.api.objects import create, decision
 
 Json = dict[str, Any]
+
+UNTIL_PROMOTED = "600s"
+"""The minimum duration of a stage in which something has to happen, however slow the machine is."""
 
 
 class Lane(Scene):
@@ -81,7 +85,7 @@ class Lane(Scene):
             made["spec"]["traffic"] |= {"gatewayRefs": [gateway], "hostnames": [self.host]}
         return made
 
-    def load(self, rate_per_s: float, duration_s: float, *, low: float = 0.0) -> Plan:
+    def load(self, rate_per_s: float, duration_s: float = LOAD_S, *, low: float = 0.0) -> Plan:
         """Requests for this lane's host."""
         return replace(super().load(rate_per_s, duration_s, low=low), host=self.host)
 
@@ -104,7 +108,7 @@ def stage_name(status: Json) -> str | None:
     return (status.get("stage") or {}).get("name")
 
 
-def observing(scene: Scene, name: str, *, version: str = "", timeout_s: float = 60.0) -> Json:
+def observing(scene: Scene, name: str, *, version: str = "", timeout_s: float = PATIENCE_S) -> Json:
     """Wait until the candidate (of a version, where one is said) is judged in a stage."""
 
     def there(status: Json) -> bool:
@@ -116,13 +120,47 @@ def observing(scene: Scene, name: str, *, version: str = "", timeout_s: float = 
     return scene.wait(f"{version or 'candidate'} in stage {name}", there, timeout_s)
 
 
+def begun(scene: Scene) -> Json:
+    """Wait until there is a candidate, wherever it is."""
+    return scene.wait("a candidate", lambda status: bool(status.get("candidate")))
+
+
+def promote(scene: Scene, seen: Json | None = None) -> None:
+    """End the minimum duration of the stage that the candidate is in, or was when this status was `seen`."""
+    obj = scene.read()
+    status = seen or obj["status"]
+    about = {
+        "releaseRef": {"name": scene.name, "uid": obj["metadata"]["uid"]},
+        "digest": status["candidate"]["digest"],
+        "stage": stage_name(status),
+    }
+    said = {"action": "Promote", "author": "admin", "reason": "it has been seen", **about}
+    name = f"{scene.name}-promote-{time.monotonic_ns()}"
+    create(scene.sandbox.client(), decision(scene.namespace, name=name, **said))
+
+
+def answered_by(load: LoadThread, server: str) -> float:
+    """Wait until the gateway follows the route: one server answers all that is sent for a second.
+
+    From when on, in seconds since the epoch.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        since_s = time.time()
+        time.sleep(1)
+        answering = {sample.server for sample in load.samples if sample.sent_at_s > since_s and sample.answered_at_s}
+        if answering == {server}:
+            return since_s
+        assert time.monotonic() < deadline, f"{answering} answer, not {server} alone"
+
+
 def events(scene: Scene) -> list[tuple[str, str]]:
     """Reason and message of each event about the release."""
     found = scene.sandbox.client().get(f"/apis/events.k8s.io/v1/namespaces/{scene.namespace}/events")["items"]
     return [(item["reason"], item.get("note", "")) for item in found if item["regarding"]["name"] == scene.name]
 
 
-def delete(scene: Scene, timeout_s: float = 30.0) -> None:
+def delete(scene: Scene, timeout_s: float = PATIENCE_S) -> None:
     """Delete the release and wait until the operator has let it go."""
     path = f"/apis/modelrelease.dev/v1alpha1/namespaces/{scene.namespace}/modelreleases/{scene.name}"
     scene.sandbox.client().delete(path)

@@ -35,7 +35,7 @@ class Person:
             "COLUMNS": "120",
         }
         command = [sys.executable, "-m", "modelrelease.cli", *words, "--namespace", self.namespace]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
         return Answer(done.returncode, done.stdout.strip(), done.stderr.strip())
 
     def does(self, *words: str) -> str:

@@ -1,6 +1,7 @@
 """Somebody else writes the route in the middle of a release: it shows, it is answered, and it is never adopted."""
 
 import copy
+import itertools
 import time
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from modelrelease.sandbox.load import LoadThread
 from modelrelease.sandbox.process import Part
 from modelrelease.sandbox.scene import Scene
-from tests.e2e.lanes import Lane, events, full, observing, stage
+from tests.e2e.lanes import UNTIL_PROMOTED, Lane, events, full, observing, promote, stage
 from tests.faults.hands import BusyWriter, edit_route, share
 from tests.faults.history import (
     OPERATOR,
@@ -27,6 +28,9 @@ from tests.faults.history import (
 
 Json = dict[str, Any]
 
+STANDING = 25
+"""Before the busy writer's next so many writes, five seconds' worth, the operator has answered."""
+
 
 def history(scene: Scene) -> list[RouteState]:
     return route_states(scene.sandbox.audit_events(), scene.namespace, scene.name)
@@ -36,10 +40,12 @@ def test_a_candidate_raised_by_hand_is_taken_back_at_once_and_what_was_raised_is
     shared_operator: Part, scene: Scene
 ) -> None:
     scene.settle()
-    with LoadThread(scene.load(50, 120)):
-        scene.release("v2", stages=[stage("few", 5, minDuration="3s"), full(minDuration="2s")])
+    with LoadThread(scene.load(50)):
+        scene.release("v2", stages=[stage("few", 5, minDuration=UNTIL_PROMOTED), full(minDuration="2s")])
         revision = observing(scene, "few")["candidate"]["revision"]
         edit_route(scene, share(600))
+        scene.wait("taken back", lambda _: [top(state, revision) for state in history(scene)[-2:]] == [600, 50])
+        promote(scene)
         scene.wait("Settled", lambda s: s.get("state") == "Settled" and s["stable"]["version"] == "v2")
     states = history(scene)
     foreign = next(index for index, state in enumerate(states) if top(state, revision) == 600)
@@ -59,14 +65,19 @@ def test_a_candidate_lowered_by_hand_is_shown_and_then_started_over_or_held_as_c
     for lane in (held, restored):
         lane.route("v1")
         lane.settle()
-    stages = [stage("few", 5), stage("some", 20, minDuration="3s"), full()]
-    with LoadThread(held.load(40, 120)), LoadThread(restored.load(40, 120)):
+    stages = [stage("few", 5), stage("some", 20, minDuration=UNTIL_PROMOTED), full()]
+    with LoadThread(held.load(40)), LoadThread(restored.load(40)):
         held.release("v2", stages=stages, traffic={"onDrift": "Hold"})
         restored.release("v2", stages=stages)
         revisions = {lane: observing(lane, "some")["candidate"]["revision"] for lane in (held, restored)}
         for lane in (held, restored):
             edit_route(lane, share(30))
         held.wait("Drifted", lambda s: held.condition("Drifted").get("status") == "True")
+        promote(held)
+        twice = [(0, 50), (50, 200)] * 2
+        restored.wait("begun anew", lambda _: raises(history(restored), revisions[restored], user=OPERATOR) == twice)
+        observing(restored, "some")
+        promote(restored)
         restored.wait("Settled", lambda s: s.get("state") == "Settled" and s["stable"]["version"] == "v2")
 
         status = held.status()
@@ -100,10 +111,13 @@ def test_a_strangers_arm_is_taken_off_the_route_at_rest_and_in_a_stage(shared_op
     scene.settle()
     edit_route(scene, add_arm)
     scene.wait("arm gone at rest", lambda _: len(scene.read_route()["spec"]["rules"][0]["backendRefs"]) == 1)
-    with LoadThread(scene.load(50, 120, low=0)):
-        scene.release("v2", stages=[stage("some", 20, minDuration="3s"), full()])
+    with LoadThread(scene.load(50, low=0)):
+        scene.release("v2", stages=[stage("some", 20, minDuration=UNTIL_PROMOTED), full()])
         revision = observing(scene, "some")["candidate"]["revision"]
         edit_route(scene, add_arm)
+        scene.wait("begun anew", lambda _: raises(history(scene), revision, user=OPERATOR) == [(0, 200)] * 2)
+        observing(scene, "some")
+        promote(scene)
         scene.wait("Settled", lambda s: s.get("state") == "Settled" and s["stable"]["version"] == "v2")
     states = history(scene)
     foreign = [index for index, names in enumerate(arms(states)) if "backend stranger" in names]
@@ -146,13 +160,15 @@ def _edit_as_a_team(route: Json) -> None:
 @pytest.mark.parametrize("good", [True, False], ids=["completed", "reverted"])
 def test_edits_outside_the_owned_weights_are_left_alone(shared_operator: Part, scene: Scene, good: bool) -> None:
     scene.settle(traffic={"routes": [{"name": "chat", "rules": ["chat"]}]})
-    with LoadThread(scene.load(60, 120)):
+    with LoadThread(scene.load(60)):
         traffic = {"routes": [{"name": "chat", "rules": ["chat"]}]}
-        scene.release("v2", stages=[stage("some", 20, minDuration="3s"), full()], traffic=traffic)
+        scene.release("v2", stages=[stage("some", 20, minDuration=UNTIL_PROMOTED), full()], traffic=traffic)
         status = observing(scene, "some")
         edit_route(scene, _edit_as_a_team)
         before = _frame(scene.read_route())
-        if not good:
+        if good:
+            promote(scene)
+        else:
             scene.models["v2"].set_behaviour(failure_fraction=0.9)
         scene.wait_state("Settled" if good else "Stopped")
     after = _frame(scene.read_route())
@@ -170,8 +186,8 @@ def test_a_revert_wins_against_somebody_who_raises_the_candidate_five_times_a_se
     shared_operator: Part, scene: Scene
 ) -> None:
     scene.settle()
-    stages = [stage("some", 20), full()]
-    with LoadThread(scene.load(60, 120)):
+    stages = [stage("some", 20, minDuration=UNTIL_PROMOTED), full()]
+    with LoadThread(scene.load(60)):
         scene.release("v2", stages=stages)
         status = observing(scene, "some")
         revision = status["candidate"]["revision"]
@@ -179,8 +195,7 @@ def test_a_revert_wins_against_somebody_who_raises_the_candidate_five_times_a_se
             scene.wait("the writer is at work", lambda _: writer.writes >= 10)
             scene.models["v2"].set_behaviour(failure_fraction=0.9)
             stopped = scene.wait_state("Stopped")
-            written = writer.writes
-            scene.wait("the writer goes on", lambda _: writer.writes >= written + 10)
+            scene.wait("ten more raises are taken back", lambda _: taken_back(after_stop(scene), revision) >= 10)
         last = writer.writes
         scene.wait("zero in the end", lambda _: all(_second_weight(rule) == 0 for rule in _rules(scene)))
     time.sleep(2)
@@ -189,12 +204,24 @@ def test_a_revert_wins_against_somebody_who_raises_the_candidate_five_times_a_se
     assert len(foreign_raises(states, revision)) >= 15, "the writer hardly ever raised the candidate"
     assert_stays_down(states, revision, status["candidate"]["digest"])
     assert_order(states, revision, [200])
-    after_stop = states[next(index for index, state in enumerate(states) if state.stopped) :]
-    for index, state in enumerate(after_stop[:-1]):
+    stopped_states = after_stop(scene)
+    for index, state in enumerate(stopped_states[:-1]):
         if state.user != OPERATOR and top(state, revision):
-            following = after_stop[index + 1 : index + 4]
+            following = stopped_states[index + 1 : index + 1 + STANDING]
             assert any(top(one, revision) == 0 for one in following), "a foreign raise was left standing"
     assert scene.read_route()["metadata"]["annotations"]["example.com/writes"] == str(last)
+
+
+def after_stop(scene: Scene) -> list[RouteState]:
+    """What was written from the stopped mark on."""
+    states = history(scene)
+    return states[next((index for index, state in enumerate(states) if state.stopped), len(states)) :]
+
+
+def taken_back(states: list[RouteState], revision: str) -> int:
+    """How often the operator took back all that somebody else had given the arm."""
+    pairs = itertools.pairwise(states)
+    return sum(after.user == OPERATOR and top(before, revision) > top(after, revision) == 0 for before, after in pairs)
 
 
 def _rules(scene: Scene) -> list[Json]:

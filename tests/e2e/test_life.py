@@ -8,8 +8,21 @@ from typing import Any
 from modelrelease.sandbox.errors import ApiError
 from modelrelease.sandbox.load import LoadThread, servers_of
 from modelrelease.sandbox.process import Part
-from modelrelease.sandbox.scene import Scene, default_gates
-from tests.e2e.lanes import Lane, delete, delete_route, events, full, observing, stage, stage_name, wipe_status
+from modelrelease.sandbox.scene import PATIENCE_S, Scene, default_gates
+from tests.e2e.lanes import (
+    UNTIL_PROMOTED,
+    Lane,
+    answered_by,
+    delete,
+    delete_route,
+    events,
+    full,
+    observing,
+    promote,
+    stage,
+    stage_name,
+    wipe_status,
+)
 from tests.faults.hands import edit_route
 from tests.faults.history import (
     OPERATOR,
@@ -29,7 +42,7 @@ def history(scene: Scene) -> list[RouteState]:
     return route_states(scene.sandbox.audit_events(), scene.namespace, scene.name)
 
 
-def settled(scene: Scene, version: str, timeout_s: float = 60.0) -> Json:
+def settled(scene: Scene, version: str, timeout_s: float = PATIENCE_S) -> Json:
     """Wait until a version is stable and nothing is under way."""
 
     def there(status: Json) -> bool:
@@ -54,7 +67,7 @@ def test_a_first_install_waits_for_endpoints_and_then_serves_at_once_and_outlive
     scene.services["v1"].set_ready(2)
     for lane in (kept, removed):
         first = settled(lane, "v1")["stable"]["revision"]
-    with LoadThread(kept.load(40, 120)) as load:
+    with LoadThread(kept.load(40)) as load:
         kept.release("v2", stages=[stage("some", 20), full()])
         second = settled(kept, "v2")["stable"]["revision"]
         samples = load.stop()
@@ -77,7 +90,7 @@ def test_a_first_install_waits_for_endpoints_and_then_serves_at_once_and_outlive
 def test_what_a_route_serves_is_the_baseline_and_a_first_release_goes_through_its_stages(
     shared_operator: Part, scene: Scene
 ) -> None:
-    with LoadThread(scene.load(40, 120, low=0)):
+    with LoadThread(scene.load(40, low=0)):
         scene.release("v2", stages=[stage("some", 20), full()])
         revision = settled(scene, "v2")["stable"]["revision"]
     assert_order(history(scene), revision, [200, 1000])
@@ -86,32 +99,38 @@ def test_what_a_route_serves_is_the_baseline_and_a_first_release_goes_through_it
     assert (started["kind"], started["body"]["candidate"]["version"]) == ("Started", "v2")
 
 
+def three_stages(*long: str) -> list[Json]:
+    """Of 5, 20 and 100 %; some of them until a person says so."""
+    made = [stage("few", 5), stage("some", 20), full(minDuration="3s")]
+    return [{**each, "minDuration": UNTIL_PROMOTED} if each["name"] in long else each for each in made]
+
+
 def test_an_edit_at_any_stage_starts_over_and_tighter_bounds_apply_in_place(
     shared_operator: Part, scene: Scene
 ) -> None:
     lane = Lane(scene, "edited")
     lane.route("v1")
-    stages = [stage("few", 5), stage("some", 20), full(minDuration="3s")]
     order = [50, 200, 1000]
-    how: Json = {"stages": stages, "backend": "chat-v2"}
     lane.release("v1")
     settled(lane, "v1")
     tight, loose = (
         [{**gate, "max": bound} if "max" in gate else gate for gate in default_gates()] for bound in ("0.05", "0.06")
     )
     found = {}
-    with LoadThread(lane.load(60, 180)):
+    with LoadThread(lane.load(60)):
         for version, at in (("v2", "few"), ("v2a", "some"), ("v2b", "full")):
-            lane.release(version, **how)
+            lane.release(version, backend="chat-v2", stages=three_stages(at))
             found[version] = observing(lane, at, version=version)["candidate"]["revision"]
+        how: Json = {"backend": "chat-v2", "stages": three_stages("some", "full")}
         lane.release("v2c", **how, gates=loose)
         found["v2c"] = observing(lane, "some", version="v2c")["candidate"]["revision"]
         lane.release("v2c", **how, gates=tight)
         lane.wait("tightened", lambda _: "Tightened" in kinds(lane))
         tightened = lane.status()
-        assert (tightened["state"], stage_name(tightened)) in {("Observing", "some"), ("Raising", "some")}
+        assert (tightened["state"], stage_name(tightened)) == ("Observing", "some")
+        promote(lane)
         observing(lane, "full", version="v2c")
-        lane.release("v2c", **how, gates=loose)
+        lane.release("v2c", backend="chat-v2", stages=three_stages(), gates=loose)
         settled(lane, "v2c")
     states = history(lane)
     assert_form(states, OPERATOR)
@@ -127,8 +146,8 @@ def test_an_edit_at_any_stage_starts_over_and_tighter_bounds_apply_in_place(
 
 def test_a_git_revert_goes_back_at_once_in_mid_rollout_and_in_the_watch(shared_operator: Part, scene: Scene) -> None:
     scene.settle(watch="1h")
-    with LoadThread(scene.load(50, 120, low=0)) as load:
-        stages = [stage("some", 20, minDuration="60s"), full()]
+    with LoadThread(scene.load(50, low=0)) as load:
+        stages = [stage("some", 20, minDuration=UNTIL_PROMOTED), full()]
         scene.release("v2", stages=stages, watch="1h")
         first = observing(scene, "some")["candidate"]["revision"]
         scene.release("v1", watch="1h")
@@ -137,7 +156,7 @@ def test_a_git_revert_goes_back_at_once_in_mid_rollout_and_in_the_watch(shared_o
         second = scene.wait_state("Watching")["stable"]["revision"]
         scene.release("v1", watch="1h")
         status = settled(scene, "v1")
-        mark = time.time() + 1.0
+        mark = answered_by(load, "v1")
         time.sleep(2)
         samples = load.stop()
     assert {sample.server for sample in samples if sample.sent_at_s > mark} == {"v1"}
@@ -153,11 +172,11 @@ def test_a_git_revert_goes_back_at_once_in_mid_rollout_and_in_the_watch(shared_o
 
 def test_a_release_deleted_in_mid_rollout_leaves_everything_on_stable(shared_operator: Part, scene: Scene) -> None:
     stable = scene.settle()["stable"]["revision"]
-    with LoadThread(scene.load(50, 120)) as load:
-        scene.release("v2", stages=[stage("some", 20, minDuration="60s"), full()])
+    with LoadThread(scene.load(50)) as load:
+        scene.release("v2", stages=[stage("some", 20, minDuration=UNTIL_PROMOTED), full()])
         revision = observing(scene, "some")["candidate"]["revision"]
         delete(scene)
-        mark = time.time() + 1.0
+        mark = answered_by(load, "v1")
         time.sleep(2)
         samples = load.stop()
     states = history(scene)
@@ -178,16 +197,20 @@ def test_a_route_deleted_in_mid_rollout_comes_back_with_everything_on_stable(
     stable = {lane: settled(lane, "v1")["stable"]["revision"] for lane in lanes}
     with ExitStack() as loads:
         for lane in lanes:
-            loads.enter_context(LoadThread(lane.load(40, 120)))
-            lane.release("v2", stages=[stage("some", 20, minDuration="3s"), full()])
+            loads.enter_context(LoadThread(lane.load(40)))
+            lane.release("v2", stages=[stage("some", 20, minDuration=UNTIL_PROMOTED), full()])
         revisions = {lane: observing(lane, "some")["candidate"]["revision"] for lane in lanes}
         for lane in lanes:
             delete_route(lane)
         adopted.wait("Drifted", lambda _: adopted.condition("Drifted").get("status") == "True")
         assert "is gone" in adopted.condition("Drifted")["message"]
+        promote(adopted)
         time.sleep(3.5)
         assert stage_name(adopted.status()) == "some"
         adopted.route("v1")
+        owned.wait("begun anew", lambda _: raises(history(owned), revisions[owned]) == [(0, 200), (0, 200)])
+        observing(owned, "some")
+        promote(owned)
         for lane in lanes:
             settled(lane, "v2")
     for lane in lanes:
@@ -210,13 +233,16 @@ def test_nothing_rises_while_stable_could_not_take_it_back_and_a_revert_goes_to_
     traffic = {"safeBackend": {"name": "chat-safe", "port": 8080}}
     scene.settle(traffic=traffic)
     scene.services["v2"].set_ready(0, not_ready=2)
-    with LoadThread(scene.load(60, 180, low=0)) as load:
-        scene.release("v2", stages=[stage("few", 5), stage("some", 20), full()], traffic=traffic)
+    with LoadThread(scene.load(60, low=0)) as load:
+        stages = [stage(name, percent, minDuration=UNTIL_PROMOTED) for name, percent in (("few", 5), ("some", 20))]
+        scene.release("v2", stages=[*stages, full()], traffic=traffic)
         scene.wait("not ready", lambda _: scene.condition("Ready").get("reason") == "CandidateNotReady")
         scene.services["v2"].set_ready(2)
         revision = observing(scene, "few")["candidate"]["revision"]
         scene.services["v1"].set_ready(1, not_ready=1)
         scene.wait("capacity", lambda _: scene.condition("RevertCapacity").get("status") == "False")
+        promote(scene)
+        scene.wait("due", lambda _: scene.condition("Ready")["reason"] == "RevertCapacity")
         time.sleep(3)
         assert stage_name(scene.status()) == "few"
         scene.services["v1"].set_ready(2)
@@ -226,13 +252,13 @@ def test_nothing_rises_while_stable_could_not_take_it_back_and_a_revert_goes_to_
         scene.wait("no capacity", lambda _: "0 ready endpoints" in scene.condition("RevertCapacity").get("message", ""))
         scene.models["v2"].set_behaviour(failure_fraction=0.9)
         status = scene.wait_state("Stopped")
-        diverted = time.time() + 1.0
+        diverted = answered_by(load, "safe")
         time.sleep(2)
         back_at = time.time()
         assert status["diverted"]["backend"]["name"] == "chat-safe"
         scene.services["v1"].set_ready(2)
         scene.wait("back on stable", lambda s: not s.get("diverted"))
-        again = time.time() + 1.0
+        again = answered_by(load, "v1")
         time.sleep(2)
         samples = load.stop()
     assert {sample.server for sample in samples if diverted < sample.sent_at_s < back_at} == {"safe"}
@@ -240,7 +266,7 @@ def test_nothing_rises_while_stable_could_not_take_it_back_and_a_revert_goes_to_
     states = history(scene)
     assert raises(states, revision) == [(0, 50), (50, 200)]
     assert_stays_down(states, revision, status["candidate"]["digest"])
-    assert any(reason == "BackToStable" for reason, _ in events(scene))
+    scene.wait("an event", lambda _: any(reason == "BackToStable" for reason, _ in events(scene)))
 
 
 def test_a_wiped_status_makes_no_candidate_jump_and_what_was_stopped_stays_stopped(
@@ -253,17 +279,19 @@ def test_a_wiped_status_makes_no_candidate_jump_and_what_was_stopped_stays_stopp
         lane.release("v1")
     for lane in lanes:
         settled(lane, "v1")
-    stages = [stage("few", 5), stage("some", 20, minDuration="3s"), full()]
     with ExitStack() as loads:
         for lane in lanes:
-            loads.enter_context(LoadThread(lane.load(40, 120)))
-            lane.release("v2", stages=stages)
+            loads.enter_context(LoadThread(lane.load(40)))
+            lane.release("v2", stages=three_stages("some"))
         candidates = {lane: observing(lane, "some")["candidate"] for lane in lanes}
         wipe_status(rolling)
         stopped.fail(candidates[stopped]["revision"])
         stopped.wait_state("Stopped")
         wipe_status(stopped)
         stopped.wait("recovered", lambda s: s.get("state") in ("Settled", "Stopped"))
+        rolling.wait("adopted", lambda _: kinds(rolling).count("Adopted") == 2)
+        observing(rolling, "some")
+        promote(rolling)
         settled(rolling, "v2")
         edit_route(stopped, lambda route: route["metadata"].setdefault("labels", {}).update(touched="yes"))
         time.sleep(2)
@@ -287,7 +315,7 @@ def test_of_two_releases_on_one_rule_the_older_wins_until_it_goes(shared_operato
     time.sleep(1.1)  # Creation times are whole seconds.
     late = scene.manifest("v2", stages=[stage("some", 20), full()])
     late["metadata"]["name"] = "late"
-    with LoadThread(scene.load(50, 120)):
+    with LoadThread(scene.load(50)):
         scene.sandbox.apply(late)
         newer = Scene(scene.sandbox, scene.namespace, "late")
         newer.wait("conflict", lambda _: newer.condition("RouteConflict").get("status") == "True")
@@ -318,15 +346,14 @@ def test_a_prompt_is_released_on_one_service_and_taken_back_when_its_answers_are
     how: Json = {"gates": [gate], "backend": "chat-v1", "stages": [stage("half", 50, minDuration="3s"), full()]}
     scene.models["v1"].set_behaviour(wrong_fraction=0.02)
     scene.settle("v1", unit=prompt(1), **how)
-    with LoadThread(scene.load(80, 180, low=0)) as load:
+    with LoadThread(scene.load(80, low=0)) as load:
         scene.release("v1-b", unit=prompt(2), **how)
         better = settled(scene, "v1-b")["stable"]["revision"]
-        scene.models["v1"].set_behaviour(release=better, wrong_fraction=0.02)
-        scene.models["v1"].set_behaviour(wrong_fraction=0.6)
-        slow: Json = {**how, "stages": [stage("half", 50, minDuration="60s"), full()]}
+        slow: Json = {**how, "stages": [stage("half", 50, minDuration=UNTIL_PROMOTED), full()]}
         scene.release("v1-c", unit=prompt(3), **slow)
         status = observing(scene, "half", version="v1-c")
         worse = status["candidate"]["revision"]
+        scene.models["v1"].set_behaviour(release=worse, wrong_fraction=0.6)
         stopped = scene.wait_state("Stopped")
         samples = load.stop()
     assert stopped["stop"]["gate"] == "quality"

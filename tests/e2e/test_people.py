@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from modelrelease.sandbox import Sandbox
-from modelrelease.sandbox.load import LoadThread
+from modelrelease.sandbox.load import LoadThread, servers_of
 from modelrelease.sandbox.process import Part
 from modelrelease.sandbox.scene import Scene
 from tests.api.objects import bind
@@ -58,11 +58,12 @@ def approver(sandbox: Sandbox, role: str) -> None:
 
 def test_pause_holds_a_due_raise_and_resume_lets_it_go_on(shared_operator: Part, scene: Scene, alice: Person) -> None:
     scene.settle()
-    with LoadThread(scene.load(60, 120)):
-        scene.release("v2", stages=[stage("few", 5, minDuration="6s"), stage("full", 100, require="NoHarm")])
-        scene.wait("few", lambda s: stage_name(s) == "few")
-        said = alice.does("pause", "chat", "--reason", "the cache is cold")
-        scene.wait("paused", lambda s: bool(s.get("pausedBy")))
+    scene.release("v2", stages=[stage("few", 5), stage("full", 100, require="NoHarm")])
+    scene.wait("few, without the one request that it needs", lambda s: stage_name(s) == "few")
+    said = alice.does("pause", "chat", "--reason", "the cache is cold")
+    scene.wait("paused", lambda s: bool(s.get("pausedBy")))
+    with LoadThread(scene.load(60)) as load:
+        scene.wait("an answer of v2", lambda _: servers_of(load.samples)["v2"] > 0)
         time.sleep(6)
         assert stage_name(scene.status()) == "few"
         paused = scene.condition("Paused")
@@ -88,7 +89,7 @@ def test_a_paused_candidate_is_still_taken_back_and_a_retry_begins_at_the_first_
 ) -> None:
     scene.settle()
     stages = [stage("some", 20), stage("most", 50, minDuration="600s"), stage("full", 100, require="NoHarm")]
-    with LoadThread(scene.load(80, 200)):
+    with LoadThread(scene.load(80)):
         scene.release("v2", stages=stages)
         scene.wait("most", lambda s: stage_name(s) == "most")
         alice.does("pause", "chat", "--reason", "lunch")
@@ -102,8 +103,8 @@ def test_a_paused_candidate_is_still_taken_back_and_a_retry_begins_at_the_first_
         scene.models["v2"].set_behaviour(failure_fraction=0.0)
         alice.does("resume", "chat", "--reason", "lunch is over")
         alice.does("retry", "chat", "--reason", "a broken disk was replaced")
-        again = scene.wait("in a stage again", lambda s: s.get("state") == "Observing")
-        assert stage_name(again) == "some"
+        scene.wait("in a stage again", lambda s: s.get("state") == "Observing")
+        assert raised_since_retry(scene)[0] == "some"
         alice.does("abort", "chat", "--reason", "changed my mind")
         aborted = scene.wait_state("Stopped")
     assert aborted["stop"]["reason"] == "Aborted"
@@ -126,6 +127,13 @@ def test_a_paused_candidate_is_still_taken_back_and_a_retry_begins_at_the_first_
     assert records["Aborted"]["decisions"][0]["reason"] == "changed my mind"
 
 
+def raised_since_retry(scene: Scene) -> list[str]:
+    """The stages that were begun since somebody said Retry."""
+    kinds = [record["kind"] for record in scene.records()]
+    since = scene.records()[kinds.index("Retried") :]
+    return [record["body"]["stage"] for record in since if record["kind"] == "Raised"]
+
+
 def test_promote_shortens_waiting_only_and_the_last_stage_waits_for_its_approval(
     shared_operator: Part, scene: Scene, alice: Person, bob: Person, mallory: Person
 ) -> None:
@@ -134,12 +142,12 @@ def test_promote_shortens_waiting_only_and_the_last_stage_waits_for_its_approval
         stage("some", 50, minDuration="600s", minSamples=200),
         stage("full", 100, require="NoHarm", approvals=["product-owner"]),
     ]
-    with LoadThread(scene.load(40, 200)):
-        scene.release("v2", stages=stages)
-        scene.wait("some", lambda s: stage_name(s) == "some")
-        alice.does("promote", "chat", "--reason", "the campaign starts at noon")
-        waits = scene.wait("samples still count", lambda s: scene.condition("Ready")["reason"] == "InsufficientTraffic")
-        assert stage_name(waits) == "some"
+    scene.release("v2", stages=stages)
+    scene.wait("some", lambda s: stage_name(s) == "some")
+    alice.does("promote", "chat", "--reason", "the campaign starts at noon")
+    waits = scene.wait("samples still count", lambda s: scene.condition("Ready")["reason"] == "InsufficientTraffic")
+    assert stage_name(waits) == "some"
+    with LoadThread(scene.load(40)):
         scene.wait("approval", lambda s: scene.condition("AwaitingApproval").get("status") == "True")
         asked = scene.condition("AwaitingApproval")["message"]
         assert "product-owner" in asked

@@ -345,7 +345,7 @@ async def test_what_prometheus_does(situation: str, server: FaultServer) -> None
 async def test_no_prometheus_at_all_holds_everything_and_says_why() -> None:
     with fault_server() as server:
         address = server.url
-    settings = SourceSettings("gone", address, tick_s=5, scrape_interval_s=SCRAPE_S, timeout_s=0.5)
+    settings = SourceSettings("gone", address, tick_s=5, scrape_interval_s=SCRAPE_S, timeout_s=20.0)
     client = client_of(settings)
     try:
         for verdict in (await Following(client, settings).verdicts(NOW_S)).values():
