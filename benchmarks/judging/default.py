@@ -6,6 +6,7 @@ which takes one window of every release, `log_e`, and `keep`, which drops releas
 ratio, because that is what the simulation has.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from benchmarks.judging import unknown
 from benchmarks.judging.habits import together
 from benchmarks.judging.scenarios import TICK_S, Floats
 from modelrelease.domain.habit import HIGHEST_KNOWN, WANDERS, Habit
-from modelrelease.gates import echo
+from modelrelease.gates import echo, tilting
 from modelrelease.gates.betting import _KNOWN_STAKES, _SHARES, FROM_START
 from modelrelease.gates.binomial import alternatives
 from modelrelease.gates.onset import _RATE, AFTER_ALARMS
@@ -52,6 +53,10 @@ class Bets:
         self._played, self._windows = np.zeros(rows, int), np.zeros(rows, int)
         self._bad, self._before, self._products, self._squared, self._own = (np.zeros(rows) for _ in range(5))
         self._candidate, self._stable = np.full(rows, 0.5), np.full(rows, 0.5)
+        tilts = (rows, len(tilting.TILTS))
+        bursts = (self._phi > 1) & ~self._wanders & (window_s > 0)
+        self._size = np.where(bursts, (phi + 1) / 2, 1.0)
+        self._tilted, self._tilted_late = np.full(tilts, -math.log(tilts[1])), np.zeros(tilts)
 
     def step(self, n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats) -> None:
         """Take one window in; without both arms it says nothing."""
@@ -70,6 +75,7 @@ class Bets:
         # What overflows here has long been decided.
         with np.errstate(over="ignore"):
             self._late = (self._late + put[:, None] * np.array(_SHARES)) * np.exp(gain)
+        self._tilt(put, played, y_c, bad, share)
         self._hear(n_c, y_c, n_s, y_s, raw, both)
 
     def log_e(self) -> Floats:
@@ -78,12 +84,18 @@ class Bets:
         from_start = top + np.log(np.exp(self._logs - top[:, None]).sum(axis=1))
         with np.errstate(over="ignore"):
             later = np.log(_rest(self._played) + self._late.sum(axis=1))
-        return np.logaddexp(np.log(FROM_START) + from_start, np.log(1 - FROM_START) + later)
+            tilted_later = np.log(_rest(self._played) + self._tilted_late.sum(axis=1))
+        bets = np.logaddexp(np.log(FROM_START) + from_start, np.log(1 - FROM_START) + later)
+        tilts = np.logaddexp.reduce(self._tilted, axis=1) + np.log(1 - tilting.LATE)
+        tilts = np.logaddexp(tilts, np.log(tilting.LATE) + tilted_later)
+        both = np.logaddexp(np.log(1 - tilting.SHARE) + bets, np.log(tilting.SHARE) + tilts)
+        return np.where(self._size > 1, both, bets)
 
     def keep(self, rows: np.ndarray) -> None:
         """Go on with these releases only."""
         sums = ("_bad", "_before", "_products", "_squared", "_own", "_candidate", "_stable")
-        for name in ("_phi", "_wanders", "_logs", "_late", "_played", "_windows", *sums):
+        tilts = ("_size", "_tilted", "_tilted_late")
+        for name in ("_phi", "_wanders", "_logs", "_late", "_played", "_windows", *sums, *tilts):
             setattr(self, name, getattr(self, name)[rows])
 
     def _gain(self, y_c: Floats, bad: Floats, share: Floats, burst: Floats) -> Floats:
@@ -92,6 +104,20 @@ class Bets:
             return y_c[:, None] * _LOG_STAKES - bad[:, None] * np.log1p(_STAKES * share[:, None])
         sized = _STAKES / burst[:, None]
         return np.log1p(sized * y_c[:, None]) - np.log1p(sized * (share * bad)[:, None])
+
+    def _tilt(self, put: Floats, played: np.ndarray, y_c: Floats, bad: Floats, share: Floats) -> None:
+        """Tilts of bursts, in releases that play them."""
+        some = np.flatnonzero(played & (self._size > 1))
+        gain = np.zeros(self._tilted.shape)
+        size, p0 = self._size[some, None], share[some, None]
+        odds = 1 + np.array(tilting.TILTS) / (size - 1)
+        middle = p0 * (odds * size + size - 1) + (1 - p0) * (size + (size - 1) * odds)
+        root = np.sqrt(np.maximum(0.0, middle**2 - 4 * (size - 1) * odds * size))
+        gain[some] = y_c[some, None] * np.log(odds) - bad[some, None] * np.log((middle + root) / (2 * size))
+        self._tilted += gain
+        # What overflows here has long been decided.
+        with np.errstate(over="ignore"):
+            self._tilted_late = (self._tilted_late + put[:, None] / len(tilting.TILTS)) * np.exp(np.minimum(gain, _FAR))
 
     def _burst_noise(self) -> Floats:
         usual = np.where(self._windows > 0, self._bad / np.maximum(self._windows, 1), np.inf)

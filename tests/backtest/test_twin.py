@@ -83,7 +83,7 @@ def test_ratios(rule: str, traffic: str) -> None:
 
 
 @pytest.mark.parametrize(("rule", "traffic"), [*itertools.product(RATIO_RULES, ["few", "segments"])])
-@pytest.mark.parametrize(("window_s", "phi"), [(45, 1.2), (0, 4.0), (60, 50.0)])
+@pytest.mark.parametrize(("window_s", "phi"), [(45, 1.2), (0, 4.0), (60, 4.0), (60, 50.0)])
 def test_ratios_with_a_known_habit(rule: str, traffic: str, window_s: int, phi: float) -> None:
     windows = random_windows(21, ROWS, COLUMNS, TRAFFIC[traffic])
     assert_same(gate(RATIO, RATIO_RULES[rule]), windows, window_s=window_s, phi=phi)

@@ -16,6 +16,7 @@ from modelrelease.gates.mirrored import Likelihood, Mirrored, mirrored
 from modelrelease.gates.onset import NO_STAKES, Onset, Stakes
 from modelrelease.gates.sequences import log_mean_exp
 from modelrelease.gates.surplus import Capital, Surplus
+from modelrelease.gates.tilting import size_of
 from modelrelease.gates.words import above, at_least, at_most, below, number, percent
 
 S = TypeVar("S")
@@ -127,7 +128,7 @@ class WithinRatio:
     passing: Mirrored
 
     def start(self, habit: Habit | None = None) -> RatioSides:
-        return RatioSides(self.revert.start(known=habit is not None), self.passing.start())
+        return RatioSides(_bets(self.revert, habit), self.passing.start())
 
     def update(self, state: RatioSides, window: Counts) -> RatioSides:
         return RatioSides(self.revert.update(state.bets, window), self.passing.update(state.likelihood, window))
@@ -162,7 +163,7 @@ class WithinDifference:
     passing: Difference
 
     def start(self, habit: Habit | None = None) -> DifferenceSides:
-        return DifferenceSides(self.revert.start(known=habit is not None), self.passing.start())
+        return DifferenceSides(_bets(self.revert, habit), self.passing.start())
 
     def update(self, state: DifferenceSides, window: Counts) -> DifferenceSides:
         return DifferenceSides(self.revert.update(state.bets, window), self.passing.update(state.gap, window))
@@ -224,3 +225,8 @@ def within_ratio(max_ratio: float) -> WithinRatio:
 def within_difference(max_difference: float) -> WithinDifference:
     """The demand "at most `max_difference` above stable's rate"."""
     return WithinDifference(against_difference(max_difference), Difference(max_difference))
+
+
+def _bets(test: Betting, habit: Habit | None) -> Bets:
+    """The bets' start: with tilts of bursts where stable's history shows that they last."""
+    return test.start() if habit is None else test.start(known=True, size=size_of(habit))

@@ -15,9 +15,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 
 from modelrelease.domain.habit import HIGHEST_KNOWN, Habit
-from modelrelease.gates.betting import Betting, Null
+from modelrelease.gates.betting import Bets, Betting, Null
 from modelrelease.gates.binomial import Binomial, Trials
 from modelrelease.gates.contrast import BURN_IN_EVENTS, BURN_IN_WINDOWS, Contrast, ContrastMachine
 from modelrelease.gates.counts import Counts
@@ -28,6 +29,7 @@ from modelrelease.gates.ratio import RatioMachine
 from modelrelease.gates.runs import worth
 from modelrelease.gates.sequences import all_of, log_mean_exp, student_log_e
 from modelrelease.gates.surplus import STAKES, clipped, stakes
+from modelrelease.gates.tilting import size_of
 
 RUNS_BY_CHANCE = 2.5
 """How much chance adds to the runs that are seen in one window; less with the root of their number (simulated)."""
@@ -234,33 +236,33 @@ def _counts(stays: Sequence[Stay]) -> Iterable[Counts]:
 
 def _bets(null: Null, stays: Sequence[Stay], window_s: float, bursts: Bursts) -> float:
     """The judge's mean over the stakes of what their capital is expected to be."""
-    betting, known, played = Betting(null), bursts.habit is not None, 0.0
-    state = betting.start(known=known)
+    betting, habit, played = Betting(null), bursts.habit, 0.0
+    state = start = betting.start() if habit is None else betting.start(known=True, size=size_of(habit))
     for stay in stays:
         for arms in stay.arms:
             if arms.both and stay.seconds > 0:
-                gains = _gains(betting, arms, window_s, bursts.sized, known)
+                gains = _gains(betting, start, arms, window_s, bursts.sized)
                 before, played = played, played + stay.seconds / window_s
                 windows = played - before
-                if not known:
+                if habit is None:
                     windows = worth(played, bursts.lasting, comparative=True)
                     windows -= worth(before, bursts.lasting, comparative=True)
-                capital = tuple(log + windows * gain for log, gain in zip(state.capital, gains, strict=True))
-                state = replace(state, capital=capital)
+                logs = (log + windows * gain for log, gain in zip((*state.capital, *state.tilted), gains, strict=True))
+                state = replace(state, capital=tuple(islice(logs, len(state.capital))), tilted=tuple(logs))
     return betting.log_e(state)
 
 
 @lru_cache(maxsize=4096)
-def _gains(betting: Betting, arms: Arms, window_s: float, phi: float, known: bool) -> tuple[float, ...]:
-    """What each stake is expected to gain in log capital in one window."""
+def _gains(betting: Betting, before: Bets, arms: Arms, window_s: float, phi: float) -> tuple[float, ...]:
+    """What each stake, and then each tilt, is expected to gain in log capital in one window."""
     n_c, n_s = arms.candidate_per_s * window_s, arms.stable_per_s * window_s
-    before = betting.start(known=known)
-    gains = [0.0] * len(before.capital)
+    gains = [0.0] * (len(before.capital) + len(before.tilted))
     for bad_c, weight_c in grid(n_c * arms.candidate, phi):
         for bad_s, weight_s in grid(n_s * arms.stable, phi):
             window = Counts(max(n_c, bad_c), bad_c, max(n_s, bad_s), bad_s, phi)
-            after = betting.update(before, window).capital
-            gains = [gain + weight_c * weight_s * log for gain, log in zip(gains, after, strict=True)]
+            after = betting.update(before, window)
+            logs = zip(gains, (*after.capital, *after.tilted), strict=True)
+            gains = [gain + weight_c * weight_s * log for gain, log in logs]
     return tuple(gains)
 
 

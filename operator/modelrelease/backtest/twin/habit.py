@@ -17,12 +17,13 @@ _FADED = 30.0
 class Known:
     """Releases whose habit is known: window length in seconds, φ as tests use it, whether the rate wanders, shape (R,).
 
-    `bursts`: φ is above 1 in all of them, else 1 in all of them.
+    `bursts`: φ is above 1 in all of them, else 1 in all of them. `size`: of bursts that tilts are played for, or 1.
     """
 
     window_s: Floats
     together: Floats
     wanders: Bools
+    size: Floats
     bursts: bool
 
 
@@ -32,8 +33,14 @@ def by_habit(window_s: Floats, phi: Floats) -> Iterator[tuple[Ints, Known | None
     for rows, bursts in ((np.isnan(phi), None), (together == 1, False), (together > 1, True)):
         index = np.flatnonzero(rows).astype(np.int64)
         if len(index):
-            known = None if bursts is None else Known(window_s[index], together[index], phi[index] >= WANDERS, bursts)
+            known = None if bursts is None else _known(window_s[index], together[index], phi[index], bursts=bursts)
             yield index, known
+
+
+def _known(window_s: Floats, together: Floats, phi: Floats, *, bursts: bool) -> Known:
+    wanders = phi >= WANDERS
+    size = np.where((window_s > 0) & (together > 1) & ~wanders, (phi + 1) / 2, 1.0)
+    return Known(window_s, together, wanders, size, bursts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

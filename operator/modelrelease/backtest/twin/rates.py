@@ -16,7 +16,7 @@ from modelrelease.backtest.twin.habit import Known, heard
 from modelrelease.backtest.twin.logs import log_dot_exp, log_sum_exp, normal_mixture_log_e
 from modelrelease.backtest.twin.windows import Bools, Floats, Ints, Windows, blocks
 from modelrelease.domain.habit import HIGHEST_KNOWN
-from modelrelease.gates import mirrored, onset
+from modelrelease.gates import mirrored, onset, tilting
 from modelrelease.gates import surplus as bets_on_surplus
 from modelrelease.gates.betting import _KNOWN_STAKES, _SHARES, _STAKES, FROM_START, Betting, Null
 from modelrelease.gates.binomial import SMALLEST as _SMALLEST_BOUND
@@ -27,7 +27,7 @@ from modelrelease.gates.mirrored import Mirrored
 
 Piece = tuple[slice, slice]
 
-ALONE = Known(np.zeros(1), np.ones(1), np.zeros(1, bool), bursts=False)
+ALONE = Known(np.zeros(1), np.ones(1), np.zeros(1, bool), np.ones(1), bursts=False)
 """A habit of independent events."""
 
 
@@ -58,7 +58,37 @@ def betting(test: Betting, windows: Windows, known: Known | None, held: Floats |
 
     early = _mean_of_sums(gain_known, windows.shape, np.array(_SHARES))
     later = _from_any_window(gain_known, some, np.array(_SHARES))
-    return np.logaddexp(np.log(FROM_START) + early, np.log(1 - FROM_START) + later)
+    bets = np.logaddexp(np.log(FROM_START) + early, np.log(1 - FROM_START) + later)
+    tilted = known.size > 1
+    if test.null.difference > 0 or not tilted.any():
+        return bets
+    tilts = _tilts(known.size, some, (y_c, bad, share))
+    both = np.logaddexp(np.log(1 - tilting.SHARE) + bets, np.log(tilting.SHARE) + tilts)
+    return np.where(tilted[:, None], both, bets)
+
+
+def _tilts(size: Floats, some: Bools, counts: tuple[Floats, Floats, Floats]) -> Floats:
+    """The log of the average capital of tilts of bursts. `counts`: the candidate's bad events, both arms', and p0."""
+    y_c, bad, share = counts
+    weights = np.full(len(tilting.TILTS), 1 / len(tilting.TILTS))
+
+    def gain(piece: Piece) -> Floats:
+        return tilted(size[piece[0], None], y_c[piece], bad[piece], share[piece])
+
+    early, later = _mean_of_sums(gain, some.shape, weights), _from_any_window(gain, some, weights)
+    found: Floats = np.logaddexp(np.log(1 - tilting.LATE) + early, np.log(tilting.LATE) + later)
+    return found
+
+
+def tilted(size: Floats, y_c: Floats, bad: Floats, share: Floats) -> Floats:
+    """What each tilt gains, along a first axis; anything where `size` is 1."""
+    size = np.where(size > 1, size, 2.0)
+    more = size - 1
+    odds = 1 + _along(tilting.TILTS) / more
+    middle = share * (odds * size + more) + (1 - share) * (size + more * odds)
+    root = np.sqrt(np.maximum(0.0, middle**2 - 4 * more * odds * size))
+    found: Floats = y_c * np.log(odds) - bad * np.log((middle + root) / (2 * size))
+    return found
 
 
 def burst(bad: Floats, phi: Floats) -> Floats:

@@ -118,11 +118,25 @@ def _bets(test: Betting, windows: Windows, known: Known | None, held: Learnt | N
     ladder = tuple(float(gain.sum()) for gain in rungs)
     if known is None:
         return Bets(capital, ladder)
-    late = (-np.inf,) * len(own)
-    table = np.stack(own)[:, None, :]
-    for _, logs in rates.staked(lambda piece: table[:, piece[0], piece[1]], played[played][None, :], np.array(_SHARES)):
+    late = _late(np.stack(own), np.array(_SHARES))
+    size = float(known.size[0])
+    if size == 1 or test.null.difference > 0:
+        return Bets(capital, ladder, True, late, len(bad))
+    share = rates.allowed(test.null, windows)[played] / bad
+    tilts = rates.tilted(np.array([[size]]), y_c[None], bad[None], share[None])[:, 0]
+    weights = np.full(len(tilts), 1 / len(tilts))
+    return Bets(
+        capital, ladder, True, late, len(bad), size, tuple(map(float, tilts.sum(axis=1))), _late(tilts, weights)
+    )
+
+
+def _late(gains: Floats, weights: Floats) -> tuple[float, ...]:
+    """What was staked window by window, from the gains of each stake in all windows."""
+    late, table = (-np.inf,) * len(gains), gains[:, None, :]
+    played = np.ones((1, gains.shape[1]), bool)
+    for _, logs in rates.staked(lambda piece: table[:, piece[0], piece[1]], played, weights):
         late = tuple(map(float, logs[:, 0, -1]))
-    return Bets(capital, ladder, True, late, len(bad))
+    return late
 
 
 def _bound_sides(bound: float, windows: Windows, known: Known | None, held: Learnt | None) -> BoundSides:

@@ -1,0 +1,46 @@
+"""Tilts of bursts against stable: what a bet on a window's excess cannot gain where a window holds many bursts.
+
+A window's bet gains at most ln(y_c/(p0·T)), however many events the window holds (betting.py). Where stable's history
+shows for how long bursts last and how large they are, part of the capital is multiplied by exp(θ·y_c − c·T) instead.
+Bursts come as Poisson processes in both arms, their sizes geometric of mean m = (φ + 1)/2 with moment generating
+function M, and the share p0 of all bursts is the candidate's at the most. Then the factor has mean 1 for every base
+rate where p0·(M(θ − c) − 1) + (1 − p0)·(M(−c) − 1) = 0, and at most 1 where the candidate has less than p0. For m = 1
+that is the likelihood ratio, c = ln(1 + p0·(e^θ − 1)).
+
+The exponent is linear in both counts, so a burst that is cut in two by windows counts as one, and no drag is needed;
+the base rate may move in both arms together as it likes. Not for a rate that wanders: each arm may do so by itself.
+Nor where each tick is a window: there bursts are seen one by one, which bets do better.
+"""
+
+import math
+from functools import lru_cache
+
+from modelrelease.domain.habit import Habit
+
+SHARE = 0.2
+"""The share of the capital that is on tilts."""
+
+LATE = 0.3
+"""The share of that which is staked little by little on a late onset."""
+
+TILTS = (0.15, 0.25, 0.4, 0.6)
+"""(e^θ − 1)·(m − 1): about the best for 1.5, 2, 3 and 7 times the allowed rate. The smaller ones find late rises."""
+
+
+def size_of(habit: Habit) -> float:
+    """The mean size m of bursts that tilts are made for; 1: none are played."""
+    known = habit.window_s > 0 and habit.together > 1 and not habit.wanders
+    return ((habit.phi or 1.0) + 1) / 2 if known else 1.0
+
+
+@lru_cache(maxsize=512)
+def odds_of(size: float) -> tuple[float, ...]:
+    """e^θ of each tilt for bursts of that mean size; none for 1."""
+    return tuple(1 + tilt / (size - 1) for tilt in TILTS) if size > 1 else ()
+
+
+def cost(odds: float, size: float, share: float) -> float:
+    """c: what each bad event of either arm takes off the log capital. `share`: p0."""
+    more = size - 1
+    middle = share * (odds * size + more) + (1 - share) * (size + more * odds)
+    return math.log((middle + math.sqrt(max(0.0, middle * middle - 4 * more * odds * size))) / (2 * size))
