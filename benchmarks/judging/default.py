@@ -15,6 +15,7 @@ import numpy as np
 from benchmarks.judging import unknown
 from benchmarks.judging.habits import together
 from benchmarks.judging.scenarios import TICK_S, Floats
+from modelrelease.backtest.twin.habit import sizes
 from modelrelease.domain.habit import HIGHEST_KNOWN, WANDERS, Habit
 from modelrelease.gates import echo, tilting
 from modelrelease.gates.betting import _KNOWN_STAKES, _SHARES, FROM_START
@@ -54,8 +55,7 @@ class Bets:
         self._bad, self._before, self._products, self._squared, self._own = (np.zeros(rows) for _ in range(5))
         self._candidate, self._stable = np.full(rows, 0.5), np.full(rows, 0.5)
         tilts = (rows, len(tilting.TILTS))
-        bursts = (self._phi > 1) & ~self._wanders & (window_s > 0)
-        self._size = np.where(bursts, (phi + 1) / 2, 1.0)
+        self._size = sizes(np.full(rows, float(window_s)), phi)
         self._tilted, self._tilted_late = np.full(tilts, -math.log(tilts[1])), np.zeros(tilts)
 
     def step(self, n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats) -> None:

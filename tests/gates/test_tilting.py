@@ -35,8 +35,8 @@ def test_the_cost_of_single_events_is_that_of_the_likelihood_ratio(share: float)
 @pytest.mark.parametrize(
     ("habit", "size"),
     [
-        (Habit(90, 5.0), 3.0),
-        (Habit(90, 19.0), 10.0),
+        (Habit(90, 5.0), 4.0),
+        (Habit(90, 20.0), 14.5),
         (Habit(0, 5.0), 1.0),
         (Habit(90, 1.2), 1.0),
         (Habit(90, 30.0), 1.0),
@@ -44,7 +44,7 @@ def test_the_cost_of_single_events_is_that_of_the_likelihood_ratio(share: float)
     ],
 )
 def test_who_plays_tilts(habit: Habit, size: float) -> None:
-    """Bursts that last; not single events, nor a rate that wanders."""
+    """Bursts that last, taken for larger than they seem; not single events, nor a rate that wanders."""
     assert size_of(habit) == size
 
 

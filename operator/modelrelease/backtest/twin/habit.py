@@ -8,6 +8,7 @@ import numpy as np
 from modelrelease.backtest.twin.windows import Bools, Floats, Ints, Packed, Windows, before_each
 from modelrelease.domain.habit import HIGHEST_KNOWN, INDEPENDENT, WANDERS
 from modelrelease.gates.echo import CHANCE, FEWEST, FULL, MEMORY_S, MOST, UNHEARD_S
+from modelrelease.gates.tilting import CAUTION
 
 _FADED = 30.0
 """Sums are taken over so many times the memory at once: e^30 more for the oldest is still exact."""
@@ -38,9 +39,13 @@ def by_habit(window_s: Floats, phi: Floats) -> Iterator[tuple[Ints, Known | None
 
 
 def _known(window_s: Floats, together: Floats, phi: Floats, *, bursts: bool) -> Known:
-    wanders = phi >= WANDERS
-    size = np.where((window_s > 0) & (together > 1) & ~wanders, (phi + 1) / 2, 1.0)
-    return Known(window_s, together, wanders, size, bursts)
+    return Known(window_s, together, phi >= WANDERS, sizes(window_s, phi), bursts)
+
+
+def sizes(window_s: Floats, phi: Floats) -> Floats:
+    """`tilting.size_of` each habit."""
+    played = (window_s > 0) & (phi > INDEPENDENT) & (phi < WANDERS)
+    return np.where(played, (CAUTION * phi + 1) / 2, 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
