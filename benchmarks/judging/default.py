@@ -113,11 +113,12 @@ class Bets:
         odds = 1 + np.array(tilting.TILTS) / (size - 1)
         middle = p0 * (odds * size + size - 1) + (1 - p0) * (size + (size - 1) * odds)
         root = np.sqrt(np.maximum(0.0, middle**2 - 4 * (size - 1) * odds * size))
-        gain[some] = y_c[some, None] * np.log(odds) - bad[some, None] * np.log((middle + root) / (2 * size))
+        won = y_c[some, None] * np.log(odds) - bad[some, None] * np.log((middle + root) / (2 * size))
+        gain[some] = np.minimum(tilting.MOST, won)
         self._tilted += gain
         # What overflows here has long been decided.
         with np.errstate(over="ignore"):
-            self._tilted_late = (self._tilted_late + put[:, None] / len(tilting.TILTS)) * np.exp(np.minimum(gain, _FAR))
+            self._tilted_late = (self._tilted_late + put[:, None] / len(tilting.TILTS)) * np.exp(gain)
 
     def _burst_noise(self) -> Floats:
         usual = np.where(self._windows > 0, self._bad / np.maximum(self._windows, 1), np.inf)

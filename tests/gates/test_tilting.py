@@ -8,7 +8,7 @@ import pytest
 from modelrelease.domain.habit import Habit
 from modelrelease.gates.betting import Bets, against_difference, against_ratio
 from modelrelease.gates.counts import Counts
-from modelrelease.gates.tilting import TILTS, cost, odds_of, size_of
+from modelrelease.gates.tilting import MOST, TILTS, cost, odds_of, size_of
 from tests.gates.builders import bursty
 
 
@@ -83,3 +83,12 @@ def test_a_late_rise_in_full_windows_is_found_sooner_than_by_bets() -> None:
             found += windows_until_found(rng, state, 5)
         needed.append(found)
     assert needed[0] < 0.5 * needed[1]
+
+
+def test_one_burst_larger_than_any_seen_decides_nothing() -> None:
+    """A hundred errors at once, of which even the smallest tilt for bursts of three would make seven nats."""
+    test = against_ratio(1.0)
+    state = test.update(test.start(known=True, size=3.0), Counts(450, 104, 44550, 445, 5.0, 1.4))
+    assert math.log(odds_of(3.0)[0]) * 104 > 7
+    assert all(gain == MOST for gain in state.tilted)
+    assert test.log_e(state) < math.log(20)

@@ -39,7 +39,7 @@ from dataclasses import dataclass
 from modelrelease.gates.counts import Counts
 from modelrelease.gates.onset import log_add, share_of, unstaked
 from modelrelease.gates.sequences import log_dot_exp, log_grid, log_mean_exp
-from modelrelease.gates.tilting import LATE, SHARE, TILTS, cost, odds_of
+from modelrelease.gates.tilting import LATE, SHARE, TILTS, gains
 
 _STAKES = tuple(ratio - 1 for ratio in log_grid(1.1, 20.0, 40))
 """Stakes before division by φ: ρ/ρ0 − 1 over the rate ratios that a bet may be made for."""
@@ -212,8 +212,7 @@ def _tilt(size: float, window: Counts, null: Null) -> tuple[float, ...]:
     if size == 1:
         return ()
     bad = window.y_c + window.y_s
-    share = null.expected(window) / bad
-    return tuple(window.y_c * math.log(odds) - bad * cost(odds, size, share) for odds in odds_of(size))
+    return gains(size, window.y_c, bad, null.expected(window) / bad)
 
 
 def _burst(bad: float, phi: float) -> float:

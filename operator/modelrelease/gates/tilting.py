@@ -28,6 +28,9 @@ bets do."""
 LATE = 0.3
 """The share of that which is staked little by little on a late onset."""
 
+MOST = 2.5
+"""No window gains more nats: sizes may have a longer tail than geometric ones, and one burst must not decide."""
+
 TILTS = (0.15, 0.25, 0.4, 0.6)
 """(e^θ − 1)·(m − 1): about the best for 1.5, 2, 3 and 7 times the allowed rate. The smaller ones find late rises."""
 
@@ -42,6 +45,11 @@ def size_of(habit: Habit) -> float:
 def odds_of(size: float) -> tuple[float, ...]:
     """e^θ of each tilt for bursts of that mean size; none for 1."""
     return tuple(1 + tilt / (size - 1) for tilt in TILTS) if size > 1 else ()
+
+
+def gains(size: float, y_c: float, bad: float, share: float) -> tuple[float, ...]:
+    """What each tilt gains in one window, in nats. `bad`: events of both arms; `share`: p0."""
+    return tuple(min(MOST, y_c * math.log(odds) - bad * cost(odds, size, share)) for odds in odds_of(size))
 
 
 def cost(odds: float, size: float, share: float) -> float:

@@ -87,7 +87,7 @@ def tilted(size: Floats, y_c: Floats, bad: Floats, share: Floats) -> Floats:
     odds = 1 + _along(tilting.TILTS) / more
     middle = share * (odds * size + more) + (1 - share) * (size + more * odds)
     root = np.sqrt(np.maximum(0.0, middle**2 - 4 * more * odds * size))
-    found: Floats = y_c * np.log(odds) - bad * np.log((middle + root) / (2 * size))
+    found: Floats = np.minimum(tilting.MOST, y_c * np.log(odds) - bad * np.log((middle + root) / (2 * size)))
     return found
 
 
