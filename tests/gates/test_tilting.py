@@ -82,7 +82,7 @@ def test_a_late_rise_in_full_windows_is_found_sooner_than_by_bets() -> None:
                 state = test.update(state, Counts(450, bursty(rng, 4.5, 3), 44550, bursty(rng, 445.5, 3), 5.0, 1.4))
             found += windows_until_found(rng, state, 5)
         needed.append(found)
-    assert needed[0] < 0.5 * needed[1]
+    assert needed[0] < 0.7 * needed[1]
 
 
 def test_one_burst_larger_than_any_seen_decides_nothing() -> None:
