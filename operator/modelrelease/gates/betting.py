@@ -26,8 +26,8 @@ With a known habit of stable (habit.py) three things change, and none touches th
 - Log factors are divided by the window's drag (echo.py), and most of the capital is staked from the first window on,
   the rest little by little on "it begins now" (onset.py): stakes that hours of good windows have eaten find nothing.
 
-Where bursts last for longer than a tick, a share of the capital is on tilts of bursts instead, which do assume something
-of how events cluster (tilting.py).
+Where bursts last for longer than a tick, a share of the capital is on tilts of bursts instead, which do assume
+something of how events cluster (tilting.py).
 
 Comparing tempered likelihoods was rejected as the default: with bursts of unknown size it reverts falsely in up to
 30 % of releases at alpha = 1 %.
