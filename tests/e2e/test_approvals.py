@@ -8,6 +8,7 @@ import pytest
 
 from modelrelease.sandbox import Sandbox
 from modelrelease.sandbox.errors import ApiError
+from modelrelease.sandbox.gateway import GATEWAY_NAME, GATEWAY_NAMESPACE
 from modelrelease.sandbox.load import LoadThread
 from modelrelease.sandbox.process import Part
 from modelrelease.sandbox.scene import Scene, _load, project_folder
@@ -20,6 +21,7 @@ from tests.faults.history import route_states, top
 Json = dict[str, Any]
 
 POLICY_PATH = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/modelrelease-decisions"
+ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/{}/httproutes"
 SECOND_S = 1.1
 """Objects know the second in which they were made: later than one in the same second is nobody."""
 MARGIN_S = 4.0
@@ -258,3 +260,39 @@ def test_the_whole_release_waits_at_its_door_and_a_window_that_runs_out_rejects_
 
 def states(scene: Scene) -> list[Any]:
     return route_states(scene.sandbox.audit_events(), scene.namespace, scene.name)
+
+
+def test_nobody_sees_a_first_install_before_everybody_who_is_asked_said_yes(
+    shared_operator: Part, scene: Scene, people: dict[str, Person]
+) -> None:
+    fresh = Scene(scene.sandbox, scene.namespace, name="fresh")
+    owned = {"gatewayRefs": [{"name": GATEWAY_NAME, "namespace": GATEWAY_NAMESPACE}], "hostnames": ["fresh.local"]}
+    manifest = fresh.manifest("v1", backend="chat-v1")
+    manifest["spec"]["traffic"] = {**owned, "segments": manifest["spec"]["traffic"]["segments"]}
+    manifest["spec"]["approvals"] = {"roles": [{"name": "risk"}, {"name": "product-owner", "accountable": True}]}
+    scene.sandbox.apply(manifest, user="dave")
+
+    def asked(role: str) -> None:
+        fresh.wait(role, lambda s: f"approval by {role}" in fresh.condition("AwaitingApproval").get("message", ""))
+        routes = scene.sandbox.client().get(ROUTES.format(scene.namespace))["items"]
+        assert [route["metadata"]["name"] for route in routes] == ["chat"]
+
+    asked("risk, product-owner (last)")
+    people["carol"].does("approve", "fresh", "--yes", "--role", "risk", "--reason", "the red team found nothing")
+    asked("product-owner (last)")
+    people["bob"].does("reject", "fresh", "--yes", "--role", "product-owner", "--reason", "not before the fair")
+    fresh.wait("Stopped", lambda s: "not before the fair" in fresh.condition("Stalled").get("message", ""))
+
+    manifest["spec"]["unit"]["version"] = "v1.1"
+    scene.sandbox.apply(manifest, user="dave")
+    asked("risk, product-owner (last)")
+    people["carol"].does("approve", "fresh", "--yes", "--role", "risk", "--reason", "the same but for its name")
+    time.sleep(SECOND_S)
+    people["bob"].does("approve", "fresh", "--yes", "--role", "product-owner", "--reason", "the fair is over")
+    fresh.wait_state("Settled")
+    rejected, installed = fresh.records()
+    assert (rejected["kind"], rejected["body"]["stopped"]["version"]) == ("Aborted", "v1")
+    assert [(one["author"], one["role"]) for one in installed["body"]["decisions"]] == [
+        ("carol", "risk"),
+        ("bob", "product-owner"),
+    ]

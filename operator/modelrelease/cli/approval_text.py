@@ -79,7 +79,7 @@ def request_lines(request: Json) -> list[str]:
 
 
 def changes(old: Json | None, new: Json | None) -> list[str]:
-    """What differs between two kept units, part by part."""
+    """What differs between two kept units, part by part; an empty one is none at all, as before a first install."""
     if old is None or new is None:
         return ["one of the units cannot be read, or is not kept"]
     before, after = _flat(old), _flat(new)
@@ -136,6 +136,8 @@ def _times(request: Json) -> str:
 
 
 def _flat(unit: Json) -> dict[str, str]:
+    if not unit:
+        return {}
     backend = unit.get("backend") or {}
     found = {"backend": f"{backend.get('name')}:{backend.get('port', '')}"}
     for part in unit.get("parts") or []:

@@ -174,7 +174,7 @@ async def _shown(kube: Any, namespace: str, release: Any) -> str:
     for arm in ("stable", "candidate"):
         revision = (status.get(arm) or {}).get("revision")
         try:
-            units[arm] = (await kube.get(api.REVISIONS, namespace, revision))["spec"]["unit"] if revision else None
+            units[arm] = (await kube.get(api.REVISIONS, namespace, revision))["spec"]["unit"] if revision else {}
         except api.ApiError:
             units[arm] = None
     digest = (status.get("candidate") or {}).get("digest")

@@ -14,7 +14,8 @@ from modelrelease.controller.identity import Identities
 from modelrelease.controller.kube import Kube
 from modelrelease.controller.store import Store
 from modelrelease.domain.decision import LASTING, Decision
-from modelrelease.domain.release import IN_TRAFFIC, Progress, Release
+from modelrelease.domain.release import Progress, Release
+from modelrelease.engine.approving import PROPOSED_IN
 
 log = structlog.get_logger()
 
@@ -62,6 +63,6 @@ class Decisions:
     async def stamped_since(self, key: str, release: Release, progress: Progress, *, confirm: bool) -> datetime | None:
         """Since when admission stamps who changes the release, where four eyes make that matter."""
         plan, obj = progress.plan or release.plan, self._store.get(kube.RELEASES, key)
-        if plan is None or not plan.approvals.four_eyes or progress.state not in IN_TRAFFIC or obj is None:
+        if plan is None or not plan.approvals.four_eyes or progress.state not in PROPOSED_IN or obj is None:
             return None
         return await self.identities.stamped_since(key, obj, live=confirm)

@@ -11,7 +11,7 @@ from datetime import datetime
 from modelrelease.domain.approval import Asking, AtWindowEnd
 from modelrelease.domain.decision import Action, Decision, Standing
 from modelrelease.domain.plan import Plan
-from modelrelease.domain.release import IN_TRAFFIC, Release, Stop
+from modelrelease.domain.release import IN_TRAFFIC, Release, State, Stop
 from modelrelease.domain.unit import UnitRef
 from modelrelease.engine.actions import Emit, Hold, Save, Step
 from modelrelease.engine.case import Case, later
@@ -29,6 +29,8 @@ from modelrelease.governance.approvals import (
     command,
     demands,
     evidence_digest,
+    first_full,
+    install_demands,
     missing,
     refusals,
     second_person,
@@ -37,6 +39,9 @@ from modelrelease.governance.approvals import (
 AWAITING = "AwaitingApproval"
 PATIENT = frozenset({AWAITING, "OutsideWindow", "Frozen"})
 """Holds that leave people time to decide: what is missing is their yes, or the hour."""
+
+PROPOSED_IN = IN_TRAFFIC | {State.NEW}
+"""The states in which a candidate can wait for people: a first install is asked about while nothing is served yet."""
 
 MACHINES = "system:"
 """Accounts whose names begin so belong to programs: they apply what somebody else wrote."""
@@ -80,7 +85,7 @@ def request_of(case: Case) -> Request | None:
     subject, plan, index = subject_of(case), case.plan, case.progress.stage + 1
     if subject is None or plan is None or index >= len(plan.stages):
         return None
-    wanted = demands(plan, index)
+    wanted, name = _asked_now(case, plan, index)
     if not wanted:
         return None
     said = case.decisions(Action.APPROVE, anybody=True)
@@ -91,15 +96,13 @@ def request_of(case: Case) -> Request | None:
     since = asking.since if asking else None
     window = plan.approvals.window_s
     until = later(since, window) if since and window is not None else None
-    return Request(
-        plan.stages[index].name, subject.evidence_digest, found, lacking, tuple(dict.fromkeys(used)), since, until
-    )
+    return Request(name, subject.evidence_digest, found, lacking, tuple(dict.fromkeys(used)), since, until)
 
 
 def subject_of(case: Case) -> Subject | None:
     """What approvals must be about; None without a candidate."""
     candidate, plan = case.progress.candidate, case.plan
-    if candidate is None or plan is None or case.progress.state not in IN_TRAFFIC:
+    if candidate is None or plan is None or case.progress.state not in PROPOSED_IN:
         return None
     return Subject(
         release=case.release.name,
@@ -183,7 +186,7 @@ def _refused_people(case: Case) -> tuple[Refusal, ...]:
         changes = [one for one in said if one.action is Action.APPROVE and one.plan_digest == waiting.plan.digest]
         said = [one for one in said if one not in changes or one.identity.standing is Standing.REFUSED]
     index = min(case.progress.stage + 1, len(plan.stages) - 1)
-    return tuple(refusals(plan, index, said, subject))
+    return tuple(refusals(plan, index, said, subject, install=case.progress.state is State.NEW))
 
 
 def changers(release: Release, plan: Plan | None) -> tuple[str, ...]:
@@ -204,6 +207,13 @@ def joined(before: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*before, *more)))[-8:]
 
 
+def _asked_now(case: Case, plan: Plan, index: int) -> tuple[tuple[Demand, ...], str]:
+    """Who is asked now, and the stage that waits."""
+    if case.progress.state is State.NEW:
+        return install_demands(plan), first_full(plan)
+    return demands(plan, index), plan.stages[index].name
+
+
 def _known_changers(case: Case) -> tuple[str, ...]:
     """Who changed the candidate. Where admission may not have stamped it, somebody unknown is among them."""
     progress, stamped = case.progress, case.observed.stamped_since
@@ -214,10 +224,11 @@ def _known_changers(case: Case) -> tuple[str, ...]:
 def _sentence(case: Case, request: Request) -> str:
     waiting, plan = missing(request.answers), case.plan
     first = waiting[0] if waiting else request.answers[0].demand
+    what = "the first install" if case.progress.state is State.NEW else f"stage {request.stage}"
     if waiting:
-        text = f"stage {request.stage} waits for approval by {_names(waiting)}"
+        text = f"{what} waits for approval by {_names(waiting)}"
     else:
-        text = f"stage {request.stage} waits for approval by a second person, because who changed it is not known"
+        text = f"{what} waits for approval by a second person, because who changed it is not known"
     if request.until is not None and plan is not None:
         end = "rejected" if plan.approvals.at_window_end is AtWindowEnd.REJECT else "still held"
         text += f" until {request.until:%Y-%m-%d %H:%M:%SZ} (then {end})"

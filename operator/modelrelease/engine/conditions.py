@@ -101,7 +101,7 @@ def _health(release: Release, step: Step) -> Iterable[Condition]:
             yield Condition("Reconciling", "True", hold.reason, hold.message)
 
 
-STALLING = frozenset({"RouteConflict", "RouteUnusable", "RouteMissing", "BaselineUnclear", FAILED})
+STALLING = frozenset({"RouteConflict", "RouteUnusable", "RouteMissing", "BaselineUnclear", "Stopped", FAILED})
 """Holds at first contact that need a person: without an edit nothing will move."""
 
 
@@ -271,7 +271,9 @@ def _policy(release: Release, progress: Progress) -> Iterable[Condition]:
         if below:
             yield Condition("PolicySatisfied", "False", BELOW_TIER, _listed([fault.message for fault in below]))
         else:
-            message = f"it asks for all that tier {standing.tier.value} of ReleasePolicy {standing.policy} asks for"
+            same = progress.stable and release.unit and progress.stable.digest == release.unit.digest
+            tier = "" if same else f"tier {standing.tier.value} of "
+            message = f"it asks for all that {tier}ReleasePolicy {standing.policy} asks for"
             yield Condition("PolicySatisfied", "True", "Satisfied", message)
     if standing is not None and standing.overdue:
         message = (

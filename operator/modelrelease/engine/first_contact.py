@@ -6,6 +6,7 @@ may lengthen a rollout, never shorten it, and what was stopped stays stopped (S5
 """
 
 from dataclasses import replace
+from typing import Any
 
 from modelrelease.domain.decision import Action as Said
 from modelrelease.domain.exposure import uniform
@@ -25,14 +26,17 @@ from modelrelease.engine.actions import (
     Step,
     WriteRecord,
 )
+from modelrelease.engine.approving import used_approvals
 from modelrelease.engine.case import Case, all_accepted, fits, later, safe_unit, share_of, target_of
 from modelrelease.engine.chain import STOPPING, proven_units, recovered_arms, stopped_digests
 from modelrelease.engine.checks import unit_is_intact
 from modelrelease.engine.entry import entry_body, installable
+from modelrelease.engine.installing import consent, stopped
 from modelrelease.engine.lowering import KEPT_STOPPED
-from modelrelease.engine.records import record, unit_body
+from modelrelease.engine.records import decision_body, governed_body, record, unit_body
 from modelrelease.engine.states import Trigger, transition
 from modelrelease.engine.upkeep import newest_pause_or_resume
+from modelrelease.governance.approvals import asked_roles
 
 
 def first_contact(case: Case) -> Step | None:
@@ -187,23 +191,36 @@ def _install(case: Case) -> Step:
     """Serve the unit that records say was stable last, else the one that the spec names."""
     unit, wanted = case.release.unit, case.wanted
     assert unit is not None and wanted is not None
-    served = next(iter(proven_units(case)), wanted)
+    proven = next(iter(proven_units(case)), None)
+    served = proven or wanted
     if served == wanted and wanted.digest in stopped_digests(case):
-        message = f"{wanted.version} was stopped before, and nothing else of this release is known: name another unit"
-        return Step(case.progress, holds=(Hold("Stopped", message),))
+        return stopped(case, wanted)
     if case.ready(served) == 0:
         return Step(case.progress, holds=(Hold("CandidateNotReady", f"{served.backend} has no ready endpoint"),))
     hold = unit_is_intact(case) or (installable(case, wanted, case.release.plan) if served == wanted else None)
-    if hold is not None:
-        return Step(case.progress, holds=(hold,))
+    waiting = consent(case, hold) if proven is None else Step(case.progress, holds=(hold,)) if hold else None
+    if waiting is not None:
+        return waiting
+    said = used_approvals(case) if proven is None else ()
     message = f"first install: nothing is served yet, so {served.version} gets all traffic at once"
     entry = entry_body(case, wanted, case.release.plan) if served == wanted else None
-    chained = record(case, RecordKind.ADOPTED, message, stable=unit_body(served), gated=False, entry=entry)
+    chained = record(
+        case,
+        RecordKind.ADOPTED,
+        message,
+        stable=unit_body(served),
+        gated=False,
+        entry=entry,
+        **_plan_body(case, served),
+        decisions=decision_body(said) or None,
+    )
+    remembered = _remembered(case)
     progress = replace(
-        _remembered(case),
+        remembered,
         state=transition(State.NEW, Trigger.INSTALL, State.INSTALLING),
         stable=served,
         head=chained.head,
+        handled=(*remembered.handled, *(decision.uid for decision in said)),
     )
     target = target_of(case, progress)
     assert target is not None
@@ -221,10 +238,20 @@ def _install(case: Case) -> Step:
     )
 
 
+def _plan_body(case: Case, served: UnitRef) -> dict[str, Any]:
+    """The plan and the policy by which the unit that the spec names was let in; nothing for an older one."""
+    plan = case.release.plan
+    if plan is None or served != case.wanted:
+        return {}
+    return {"plan": plan.digest, **governed_body(plan, case.release.standing)}
+
+
 def _other_unit_wanted(case: Case) -> bool:
-    wanted, stable = case.wanted, case.progress.stable
+    """Whether another unit may take the place; one that people are asked about comes as a release of its own."""
+    wanted, stable, plan = case.wanted, case.progress.stable, case.release.plan
     return (
         wanted is not None
+        and not (plan and asked_roles(plan))
         and wanted != stable
         and not case.release.faults
         and case.ready(wanted) != 0

@@ -81,6 +81,14 @@ def demands(plan: Plan, index: int) -> tuple[Demand, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def install_demands(plan: Plan) -> tuple[Demand, ...]:
+    """The approvals that a first install needs: every role of the plan, for the whole release, the accountable last."""
+    every = [demand for index in range(len(plan.stages)) for demand in demands(plan, index)]
+    last = {demand.role for demand in every if demand.accountable}
+    others = (Demand(demand.role, None) for demand in every if demand.role not in last)
+    return tuple(dict.fromkeys((*others, *(Demand(role, None, accountable=True) for role in sorted(last)))))
+
+
 def asked_roles(plan: Plan) -> tuple[str, ...]:
     """Every role that a plan asks at any time, in the order of its stages."""
     found = (demand.role for index in range(len(plan.stages)) for demand in demands(plan, index))
@@ -150,13 +158,17 @@ def fault(decision: Decision, demand: Demand, subject: Subject) -> str | None:
     return _out_of_time(decision, subject, again) or _not_theirs(decision, demand, subject)
 
 
-def refusals(plan: Plan, index: int, said: Iterable[Decision], subject: Subject) -> Iterator[Refusal]:
+def refusals(
+    plan: Plan, index: int, said: Iterable[Decision], subject: Subject, *, install: bool = False
+) -> Iterator[Refusal]:
     """The decisions about this release that have no effect though they were meant to, each with why.
 
-    What was said about other units before this one was proposed is history and not refused.
+    What was said about other units before this one was proposed is history and not refused. With `install` they are
+    about a first install, which asks everybody at once.
     """
-    wanted, roles = demands(plan, index), asked_roles(plan)
-    later = [demand for number in range(index + 1, len(plan.stages)) for demand in demands(plan, number)]
+    wanted, roles = install_demands(plan) if install else demands(plan, index), asked_roles(plan)
+    ahead = () if install else range(index + 1, len(plan.stages))
+    later = [demand for number in ahead for demand in demands(plan, number)]
     ordered = in_order(said)
     found = answers(wanted, ordered, subject)
     for decision in ordered:
