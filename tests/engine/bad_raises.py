@@ -45,6 +45,14 @@ def approvals_are_not_asked_for(patch: Patch) -> None:
     without(patch, checks.approved)
 
 
+@mutant("S2")
+def nobody_is_asked_before_a_first_install(patch: Patch) -> None:
+    def consent(case: Case, hold: Hold | None) -> Step | None:
+        return Step(case.progress, holds=(hold,)) if hold else None
+
+    patch.setattr(first_contact, "consent", consent)
+
+
 def _any_approval(patch: Patch, field: str) -> None:
     """An approval counts whatever it says in one field."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelrelease.domain.decision import Action
 from modelrelease.domain.exposure import uniform
-from modelrelease.domain.record import GENESIS, RecordKind, record_name
+from modelrelease.domain.record import GENESIS, Record, RecordKind, record_name
 from modelrelease.domain.release import Progress, State
 from modelrelease.domain.unit import revision_name
 from tests.engine import grounds, liveness, rises
@@ -140,7 +140,7 @@ def _record(seen: Seen, entry: RecordWrite) -> Found:
         seen.raised_at[name] = seen.decided[entry.actor]
     match record.kind:
         case RecordKind.ADOPTED:
-            yield from _adopted(seen, body)
+            yield from _adopted(seen, entry.record)
         case RecordKind.STARTED | RecordKind.RETRIED:
             yield from _started(seen, entry, str(body["candidate"]["digest"]))  # type: ignore[index]
         case RecordKind.SUPERSEDED:
@@ -169,8 +169,11 @@ def _void(seen: Seen, intent: str) -> Found:
         seen.positions[revision] = before
 
 
-def _adopted(seen: Seen, body: Any) -> Found:
+def _adopted(seen: Seen, record: Record) -> Found:
+    body: Any = record.body
     revision = body["stable"]["revision"]
+    if "plan" in body and revision not in seen.trusted:
+        yield from rises.install_approved(seen, record, seen.plans[body["plan"]])
     serving = sorted(seen.trusted - {SAFE_REVISION})
     ours = any(arm for content in seen.routes.values() for arm in content.revisions)
     if ours and serving and revision not in serving and "instead_of" not in body:

@@ -9,7 +9,7 @@ from modelrelease.domain.plan import Plan, Stage
 from modelrelease.domain.record import Record, RecordKind, record_name
 from modelrelease.domain.release import Observed, State
 from modelrelease.engine.actions import Intention
-from modelrelease.governance.approvals import evidence_digest
+from modelrelease.governance.approvals import Demand, evidence_digest
 from tests.engine.builders import NAME, UID
 from tests.engine.log import Content, RouteWrite
 from tests.engine.seen import SAFE_REVISION, Found, Position, Seen, intended, time_of
@@ -144,24 +144,35 @@ def stayed(seen: Seen, revision: str, stage: Stage, record: Record) -> Found:
 
 
 def _approved(seen: Seen, record: Record, plan: Plan, stage: Stage) -> Found:
+    candidate = str(record.body["candidate"]["digest"])  # type: ignore[index]
+    wanted = [Demand(role, stage.name) for role in stage.approvals]
+    yield from _said_yes(seen, record, plan, candidate, wanted, f"raises to {stage.name}")
+
+
+def install_approved(seen: Seen, record: Record, plan: Plan) -> Found:
+    """A first install has everybody's yes."""
+    unit = str(record.body["stable"]["digest"])  # type: ignore[index]
+    wanted = [Demand(role, None) for stage in plan.stages for role in stage.approvals]
+    yield from _said_yes(seen, record, plan, unit, wanted, "installs")
+
+
+def _said_yes(seen: Seen, record: Record, plan: Plan, unit: str, wanted: list[Demand], what: str) -> Found:
     name = record_name(NAME, record.sequence)
-    candidate = record.body["candidate"]["digest"]  # type: ignore[index]
     offline = seen.raised_at[name].observed.offline if name in seen.raised_at else ()
-    known = [(each.uid, each.digest) for each in offline if each.unit_digest == candidate]
+    known = [(each.uid, each.digest) for each in offline if each.unit_digest == unit]
     shown = evidence_digest(known, [gate.name for gate in plan.gates])
-    for role in stage.approvals:
+    for demand in wanted:
         fitting = [
             said
             for said in seen.named(record)
             if said.action is Action.APPROVE
-            and (said.role, said.stage, said.plan_digest, said.release_uid) == (role, stage.name, plan.digest, UID)
-            and said.digest == candidate
-            and said.evidence_digest == shown
+            and (said.role, said.stage, said.plan_digest) == (demand.role, demand.stage, plan.digest)
+            and (said.release_uid, said.digest, said.evidence_digest) == (UID, unit, shown)
             and said.identity.standing is Standing.CONFIRMED
             and seen.backed.get(said.uid, name) == name
         ]
         if not fitting:
-            yield "S2", f"{name} raises to {stage.name} without a valid approval by {role}"
+            yield "S2", f"{name} {what} without a valid approval by {demand.role}"
         seen.backed |= {said.uid: name for said in fitting}
 
 

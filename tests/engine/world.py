@@ -16,11 +16,11 @@ from typing import Any
 from modelrelease.domain.decision import CONFIRMED, Action, Decision
 from modelrelease.domain.exposure import REST
 from modelrelease.domain.offline import OfflineEvidence
-from modelrelease.domain.plan import OnDrift
+from modelrelease.domain.plan import OnDrift, Plan
 from modelrelease.domain.release import IN_TRAFFIC, Progress, State
 from modelrelease.domain.traffic import Target
 from modelrelease.domain.unit import unit_ref
-from modelrelease.governance.approvals import evidence_digest
+from modelrelease.governance.approvals import Demand, demands, evidence_digest, install_demands
 from tests.engine.builders import NAME, UID, UNIT_A, at
 from tests.engine.happenings import AT_ONCE, wrong_approval
 from tests.engine.liveness import RATE
@@ -267,10 +267,10 @@ class World:
         """Approve what waits for it, once it has waited long enough; in the quiet part at once."""
         progress = self.store.object.status
         plan, candidate = progress.plan, progress.candidate
-        if progress.state is not State.OBSERVING or plan is None or candidate is None or progress.since is None:
+        if plan is None or candidate is None or progress.since is None:
             return
-        upcoming = plan.stages[progress.stage + 1 : progress.stage + 2]
-        if not upcoming or not upcoming[0].approvals:
+        asked = _asked(progress, plan)
+        if not asked:
             return
         waited = (at(self.store.now) - progress.since).total_seconds()
         if self.faulty and self.scenario.hasty and waited <= TICK_S:
@@ -279,8 +279,8 @@ class World:
             return
         known = [(each.uid, each.digest) for each in self.offline() if each.unit_digest == candidate.digest]
         shown = evidence_digest(known, [gate.name for gate in plan.gates])
-        for role in upcoming[0].approvals:
-            about = {"digest": candidate.digest, "plan_digest": plan.digest, "stage": upcoming[0].name, "role": role}
+        for demand in asked:
+            about = {"digest": candidate.digest, "plan_digest": plan.digest, "stage": demand.stage, "role": demand.role}
             bound = about | {"evidence_digest": shown, "identity": CONFIRMED}
             if not self._usable(progress, bound):
                 self.say(Action.APPROVE, **bound)
@@ -317,6 +317,14 @@ class World:
         content = content_of(target, self.store.segments)
         plain = tuple((segment, tuple(replace(arm, revision=None) for arm in arms)) for segment, arms in content.rules)
         self.store.routes[name] = Route(name, Content(plain, explicit=False), self.store.version())
+
+
+def _asked(progress: Progress, plan: Plan) -> tuple[Demand, ...]:
+    """Who has to approve what comes next: a first install, or the stage after the present one."""
+    if progress.state is State.NEW:
+        return install_demands(plan)
+    later = progress.state is State.OBSERVING and progress.stage + 1 < len(plan.stages)
+    return demands(plan, progress.stage + 1) if later else ()
 
 
 def _same_shares(content: Content, wanted: Content, progress: Progress, segments: tuple[str, ...]) -> bool:

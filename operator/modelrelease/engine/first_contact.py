@@ -267,7 +267,14 @@ def _install_other(case: Case) -> Step:
     given_up = unit_body(progress.stable)
     entry = entry_body(case, wanted, case.release.plan)
     chained = record(
-        case, RecordKind.ADOPTED, message, stable=unit_body(wanted), instead_of=given_up, gated=False, entry=entry
+        case,
+        RecordKind.ADOPTED,
+        message,
+        stable=unit_body(wanted),
+        instead_of=given_up,
+        gated=False,
+        entry=entry,
+        **_plan_body(case, wanted),
     )
     begun = replace(
         progress,
