@@ -217,12 +217,12 @@ def test_samples_are_needed_by_default_once_there_are_gates() -> None:
     assert [s.min_samples for s in plan_with(gates=[gate()]).stages] == [100, 100, 100, 0]
 
 
-def test_only_the_first_stage_with_everything_needs_proof_by_default() -> None:
-    stages = [stage("pilot", "1"), stage("full", "100"), stage("longer", "100")]
+def test_only_the_stage_with_everything_needs_proof_by_default() -> None:
+    stages = [stage("pilot", "1"), stage("broad", "20"), stage("full", "100")]
     assert [s.require for s in plan_with(strategy={"stages": stages}).stages] == [
         Require.NO_HARM,
-        Require.PROVEN,
         Require.NO_HARM,
+        Require.PROVEN,
     ]
 
 
@@ -322,6 +322,21 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
         "spec.gates[0].maxDifference: a ratio lies between 0 and 1",
     ),
     (
+        "the same twice",
+        {"strategy": {"stages": [stage("a", "5"), stage("b", "5.0"), stage("c", "100")]}},
+        "spec.strategy.stages[1].exposure: stage b gives the same as a before it; raise its percent, or make one stage",
+    ),
+    (
+        "beginning with nobody",
+        {"strategy": {"stages": [stage("a", "0"), stage("c", "100")]}},
+        "spec.strategy.stages[0].exposure: it gives nothing to the candidate; raise its percent, or remove the stage",
+    ),
+    (
+        "approvals of no time",
+        {"approvals": {"roles": [{"name": "owner", "accountable": True}], "window": {"length": "0s"}}},
+        "spec.approvals.window.length: it is no time at all, so no approval could count; write a longer one",
+    ),
+    (
         "falling",
         {"strategy": {"stages": [stage("a", "5"), stage("b", "1"), stage("c", "100")]}},
         "spec.strategy.stages[1].exposure: stage b gives less of the rest than a before it",
@@ -370,6 +385,24 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
         "empty segment",
         {"traffic": {"routes": [{"name": "r"}], "segments": [{"name": "s"}]}},
         "spec.traffic.segments[0]: a segment needs at least one condition",
+    ),
+    (
+        "twin segments",
+        {
+            "traffic": {
+                "routes": [{"name": "r"}],
+                "segments": [
+                    {"name": "low", "headers": [{"name": "x-c", "value": "low"}]},
+                    {"name": "cheap", "headers": [{"name": "X-C", "value": "low"}]},
+                ],
+            }
+        },
+        "spec.traffic.segments[1]: cheap asks for the same as low before it, which gets all of its requests",
+    ),
+    (
+        "release header that is taken",
+        {"traffic": {"routes": [{"name": "r"}], "releaseHeader": "Content-Type"}},
+        "spec.traffic.releaseHeader: requests need Content-Type for something else",
     ),
     (
         "release header as segment",

@@ -105,8 +105,10 @@ def stage_faults(specs: Sequence[StageSpec], segments: Sequence[str]) -> Iterato
 
 
 def order_faults(stages: Sequence[Stage], segments: Sequence[str]) -> Iterator[Fault]:
-    """Shares that fall from one stage to the next, and a last stage that is not everything (S5)."""
+    """Shares that do not rise from one stage to the next, and a last stage that is not everything (S5)."""
     path = "spec.strategy.stages"
+    if stages[0].exposure.is_zero:
+        yield fault(f"{path}[0].exposure", "it gives nothing to the candidate; raise its percent, or remove the stage")
     for index, (before, after) in enumerate(itertools.pairwise(stages), start=1):
         fallen = [name for name in (*segments, REST) if before.exposure.of(name) > after.exposure.of(name)]
         if fallen and before.type is after.type:
@@ -116,6 +118,12 @@ def order_faults(stages: Sequence[Stage], segments: Sequence[str]) -> Iterator[F
                 f"stage {after.name} gives less of {names} than {before.name} before it; raise its percent or lower "
                 f"the "
                 "earlier one",
+            )
+        if before.type is after.type and before.exposure == after.exposure:
+            yield fault(
+                f"{path}[{index}].exposure",
+                f"stage {after.name} gives the same as {before.name} before it; raise its percent, or make one stage "
+                "of the two",
             )
     if any(share != FULL_PERMILLE for _, share in stages[-1].exposure.shares):
         yield fault(

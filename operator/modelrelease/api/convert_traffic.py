@@ -1,6 +1,6 @@
 """`spec.traffic` to Traffic. It is read by itself, so that traffic can be taken back while another section is wrong."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from modelrelease.api.convert_unit import backend_faults, backend_of
 from modelrelease.api.faults import fault, faults_of
 from modelrelease.api.modelrelease import DeletionPolicy
-from modelrelease.api.release_traffic import MAX_ROUTE_RULES, SegmentSpec, TrafficSpec
+from modelrelease.api.release_traffic import MAX_ROUTE_RULES, TAKEN_HEADERS, SegmentSpec, TrafficSpec
 from modelrelease.domain.release import Fault
 from modelrelease.domain.traffic import GatewayRef, HeaderMatch, RouteRef, Segment, Traffic
 
@@ -74,6 +74,11 @@ def _faults(traffic: TrafficSpec) -> Iterator[Fault]:
             yield fault(f"{path}.{what}", "two have the same name; give each its own")
     for index, segment in enumerate(segments):
         yield from _segment_faults(segment, f"{path}.segments[{index}]", traffic.release_header)
+    yield from _twins(segments, f"{path}.segments")
+    if traffic.release_header.lower() in TAKEN_HEADERS:
+        yield fault(
+            f"{path}.releaseHeader", f"requests need {traffic.release_header} for something else; use x-model-release"
+        )
     if traffic.safe_backend:
         yield from backend_faults(traffic.safe_backend, f"{path}.safeBackend")
 
@@ -85,3 +90,18 @@ def _segment_faults(segment: SegmentSpec, path: str, release_header: str) -> Ite
         yield fault(
             f"{path}.headers", f"{release_header} is the releaseHeader, set by the operator; use another header"
         )
+
+
+def _twins(segments: Sequence[SegmentSpec], path: str) -> Iterator[Fault]:
+    """A segment with the conditions of an earlier one never gets a request."""
+    seen: dict[object, str] = {}
+    for index, segment in enumerate(segments):
+        headers = frozenset((match.name.lower(), match.value) for match in segment.headers or ())
+        conditions = (headers, frozenset((match.name, match.value) for match in segment.query or ()), segment.method)
+        if conditions in seen:
+            yield fault(
+                f"{path}[{index}]",
+                f"{segment.name} asks for the same as {seen[conditions]} before it, which gets all of its requests; "
+                "give it other conditions, or remove it",
+            )
+        seen.setdefault(conditions, segment.name)

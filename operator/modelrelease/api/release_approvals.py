@@ -51,8 +51,25 @@ class ApprovalRoleSpec(SpecModel):
     )
 
 
+_VALID_FOR = rule(
+    "!has(self.validFor) || self.validFor.matches('[1-9]')",
+    'an approval that counts for no time never counts: write how long it counts, such as "72h"',
+    field=".validFor",
+)
+
+
 class ApprovalWindowSpec(SpecModel):
     """How long people are waited for."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "self.length.matches('[1-9]')",
+                'a window of no time is over before anybody can answer: write how long people have, such as "48h"',
+                field=".length",
+            )
+        )
+    )
 
     length: Duration = Field(description="How long, from the moment when nothing but approvals is missing.")
     at_end: AtWindowEnd = Field(
@@ -93,7 +110,8 @@ class TierApprovalsSpec(SpecModel):
                 "!has(self.roles) || self.roles.filter(r, has(r.accountable) && r.accountable).size() <= 1",
                 "one role at most has the last word: write accountable: true at one only",
                 field=".roles",
-            )
+            ),
+            _VALID_FOR,
         )
     )
 
@@ -132,7 +150,8 @@ class ApprovalsSpec(SpecModel):
                 "self.roles.filter(r, has(r.accountable) && r.accountable).size() == 1",
                 "exactly one role gives the final go or no-go: write accountable: true at one of them",
                 field=".roles",
-            )
+            ),
+            _VALID_FOR,
         )
     )
 
@@ -194,8 +213,13 @@ def tier_approvals_of(spec: TierApprovalsSpec | None) -> ApprovalRules | None:
 
 
 def approval_faults(spec: ApprovalsSpec | None, stages: Sequence[Stage]) -> Iterator[Fault]:
-    """Roles that are asked before a stage that is not there, and not exactly one that is accountable."""
+    """Roles that are asked before a stage that is not there, not exactly one that is accountable, times of nothing."""
     roles = (spec.roles if spec else None) or []
+    for field, length in _times(spec):
+        if not seconds_of(length):
+            yield fault(
+                f"spec.approvals.{field}", "it is no time at all, so no approval could count; write a longer one"
+            )
     names = [stage.name for stage in stages]
     for index, role in enumerate(roles):
         for place, stage in enumerate(role.stages or ()):
@@ -206,3 +230,10 @@ def approval_faults(spec: ApprovalsSpec | None, stages: Sequence[Stage]) -> Iter
                 )
     if roles and sum(role.accountable for role in roles) != 1:
         yield fault("spec.approvals.roles", "exactly one role must be accountable; write accountable: true at one")
+
+
+def _times(spec: ApprovalsSpec | None) -> Iterator[tuple[str, str]]:
+    if spec and spec.valid_for:
+        yield "validFor", spec.valid_for
+    if spec and spec.window:
+        yield "window.length", spec.window.length

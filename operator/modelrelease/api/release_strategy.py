@@ -101,7 +101,8 @@ class StageSpec(SpecModel):
     )
     exposure: Exposures = Field(
         description="The candidate's share per segment. A segment that no entry names, and the rest of the traffic, "
-        "get the entry without segment, or nothing when there is none. No share may fall from one stage to the next."
+        "get the entry without segment, or nothing when there is none. From one stage to the next no share may fall, "
+        "and one at least must rise."
     )
     min_duration: Duration | None = Field(
         None,
@@ -157,10 +158,18 @@ _LAST_IS_FULL = (
     "self[size(self) - 1].exposure.exists(e, !has(e.segment))"
 )
 ALL_PERCENTS = f"self.all(s, s.exposure.all(e, e.percent.matches('{PERCENT_PATTERN}')))"
+LATER = "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]"
+"""CEL: the indices that a stage other than the first can have."""
+
 WHOLE_PATH = (
     unique("name", "stages"),
     rule(
-        f"!({ALL_PERCENTS}) || ({_LAST_IS_FULL})",
+        f"size(self) == 0 || !({ALL_PERCENTS}) || self[0].exposure.exists(e, double(e.percent) > 0.0)",
+        "the first stage gives nothing to the candidate, so that nothing could be judged: raise its percent, or remove "
+        "the stage",
+    ),
+    rule(
+        f"size(self) == 0 || !({ALL_PERCENTS}) || ({_LAST_IS_FULL})",
         'the last stage must give everything to the candidate: end with a stage whose exposure is [{percent: "100"}]',
     ),
 )
@@ -179,12 +188,17 @@ class StrategySpec(SpecModel):
                 json_schema_extra=atomic(
                     *WHOLE_PATH,
                     rule(
-                        f"!{shadow('self[size(self) - 1]')}",
+                        f"size(self) == 0 || !{shadow('self[size(self) - 1]')}",
                         "the last stage cannot be a Shadow stage: end with a stage that serves users 100 percent",
                     ),
                     rule(
-                        f"[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15].all(i, i >= size(self) || !{shadow('self[i]')} || "
-                        f"{shadow('self[i - 1]')})",
+                        f"{LATER}.all(i, i >= size(self) || {shadow('self[i]')} != {shadow('self[i - 1]')} || "
+                        "self[i].exposure != self[i - 1].exposure)",
+                        "a stage gives the same as the stage before it: raise its percent, or make one stage of the "
+                        "two",
+                    ),
+                    rule(
+                        f"{LATER}.all(i, i >= size(self) || !{shadow('self[i]')} || {shadow('self[i - 1]')})",
                         "a Shadow stage follows a stage that serves users: put Shadow stages first",
                     ),
                 ),

@@ -26,6 +26,22 @@ MAX_SEGMENTS = 15
 MAX_ROUTE_RULES = 16
 """How many rules an HTTPRoute may have."""
 
+TAKEN_HEADERS = (
+    "accept",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+)
+"""Headers that mean something else: as releaseHeader they would be overwritten in every request."""
+
 Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"]
 Hostname = Annotated[
     str,
@@ -153,6 +169,12 @@ class TrafficSpec(SpecModel):
                 "!= (has(self.releaseHeader) ? self.releaseHeader.lowerAscii() : 'x-model-release')))",
                 "releaseHeader is set by the operator and cannot select a segment as well: use another header in the "
                 "segment, or another releaseHeader",
+                field=".releaseHeader",
+            ),
+            rule(
+                f"!has(self.releaseHeader) || !(self.releaseHeader.lowerAscii() in {list(TAKEN_HEADERS)})",
+                "requests need this header for something else, and releaseHeader is overwritten in each: use a header "
+                "of your own, such as x-model-release",
                 field=".releaseHeader",
             ),
         )
