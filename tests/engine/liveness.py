@@ -47,6 +47,8 @@ def shown(entry: Shown) -> Found:
 def _at_rest(world: "World") -> Found:
     progress, store = world.store.object.status, world.store
     wanted = world.refs[store.object.spec.unit.version]
+    if progress.state is State.NEW and wanted.digest in progress.stopped and not store.routes:
+        return
     if progress.state not in (State.SETTLED, State.STOPPED):
         yield "L1", f"rests in state {progress.state}: {progress.paused_by}"
     if progress.stable is None or (progress.stable != wanted and wanted.digest not in progress.stopped):

@@ -148,6 +148,28 @@ def test_a_rejection_ends_it_for_this_unit():
     assert order(installing(saved(step), unit=UNIT_C, history={B.digest: RecordKind.ABORTED})) == ["KeepUnit", "Save"]
 
 
+def test_a_person_who_aborts_ends_it_too():
+    no = gen_decision(Action.ABORT, 9, author="rita", reason="the wrong region")
+    step = installing(None, *EVERYBODY, no)
+    assert records(step)[0].body["reason"] == "Aborted" and saved(step).stop.message.endswith("the wrong region")
+
+
+def test_a_retry_asks_everybody_again_and_one_that_was_said_before_does_not():
+    no = gen_decision(Action.REJECT, 9, role="risk", author="rita")
+    again = gen_decision(Action.RETRY, 10)
+    ended = saved(installing(None, no, again))
+    history = {B.digest: RecordKind.ABORTED}
+    assert reasons(installing(ended, again, history=history)) == ["Stopped"]
+    assert reasons(installing(Progress(), again, history=history, used=(again.uid,))) == ["Stopped"]
+    later = gen_decision(Action.RETRY, 11, author="bo", reason="the report is there")
+    step = installing(ended, later, *EVERYBODY, history=history)
+    assert order(step) == ["WriteRecord", "Save"] and records(step)[0].kind is RecordKind.RETRIED
+    assert saved(step).stop is None and B.digest not in saved(step).stopped
+    anew = installing(saved(step), *EVERYBODY, history={B.digest: RecordKind.RETRIED})
+    assert order(anew) == ["KeepUnit", "Save"] and saved(anew).proposed_at == NOW
+    assert saved(installing(saved(anew), *EVERYBODY)).state is State.NEW
+
+
 def test_a_crash_after_the_record_of_a_rejection_leaves_nothing_to_approve():
     step = installing(None, *EVERYBODY, history={B.digest: RecordKind.ABORTED})
     assert order(step) == ["Save"] and saved(step).candidate is None

@@ -8,6 +8,7 @@ first stage; what they would let through is everything.
 from dataclasses import replace
 
 from modelrelease.domain.decision import Action as Said
+from modelrelease.domain.decision import Decision
 from modelrelease.domain.plan import Plan
 from modelrelease.domain.record import RecordKind
 from modelrelease.domain.release import PastOutcome, Progress, Stop
@@ -15,8 +16,9 @@ from modelrelease.domain.unit import UnitRef
 from modelrelease.engine.actions import Emit, Hold, KeepUnit, Save, Step, WriteRecord
 from modelrelease.engine.approving import approved, ask, changers, joined, rejected, window_ran_out
 from modelrelease.engine.case import Case
-from modelrelease.engine.lowering import KEPT_OUTCOMES
+from modelrelease.engine.lowering import KEPT_OUTCOMES, KEPT_STOPPED
 from modelrelease.engine.records import decision_body, record, unit_body
+from modelrelease.engine.stops import aborted, used_decisions
 from modelrelease.governance.approvals import asked_roles
 
 
@@ -33,7 +35,7 @@ def consent(case: Case, hold: Hold | None) -> Step | None:
     if proposed != case.progress:
         assert case.release.unit is not None
         return Step(proposed, (KeepUnit(case.release.unit), Save(proposed)), holds=waits)
-    stop = rejected(case, unit) or window_ran_out(case, unit)
+    stop = aborted(case, unit) or rejected(case, unit) or window_ran_out(case, unit)
     if stop is not None:
         return _end(case, stop, plan)
     missing = approved(case)
@@ -44,10 +46,16 @@ def consent(case: Case, hold: Hold | None) -> Step | None:
 
 
 def stopped(case: Case, unit: UnitRef) -> Step:
-    """The unit was stopped, and there is no other one to serve: wait for an edit."""
+    """The unit was stopped, and there is no other one to serve: wait for an edit or a person's Retry."""
+    retries = [
+        said for said in case.decisions(Said.RETRY) if said.digest == unit.digest and said.uid not in case.observed.used
+    ]
+    if retries:
+        return _again(case, unit, retries[0])
     past = next((each for each in case.progress.outcomes if each.digest == unit.digest), None)
     why = f" ({past.message})" if past else ""
-    message = f"{unit.version} was stopped before{why}, and nothing else of this release is known: name another unit"
+    message = f"{unit.version} was stopped before{why}, and nothing else of this release is known: "
+    message += f"name another unit, or start it again: modelrelease retry {case.release.name} --reason …"
     progress = _given_up(case.progress)
     actions = (Save(progress),) if progress != case.progress else ()
     return Step(progress, actions, holds=(Hold("Stopped", message),))
@@ -72,14 +80,16 @@ def _proposed(case: Case, unit: UnitRef, plan: Plan) -> Progress:
 
 
 def _end(case: Case, stop: Stop, plan: Plan) -> Step:
-    """Rejected, or nobody answered in time: final for this unit, which no user has seen."""
-    said = case.decisions(Said.REJECT, digest=stop.digest)
+    """Aborted, rejected, or nobody answered in time: final until a Retry for this unit, which no user has seen."""
+    candidate = case.progress.candidate
+    assert candidate is not None
+    said = used_decisions(case, candidate)
     chained = record(
         case,
         RecordKind.ABORTED,
         stop.message,
         reason=stop.reason,
-        stopped=unit_body(case.progress.candidate),
+        stopped=unit_body(candidate),
         plan=plan.digest,
         decisions=decision_body(said) or None,
     )
@@ -87,12 +97,27 @@ def _end(case: Case, stop: Stop, plan: Plan) -> Step:
     progress = replace(
         _given_up(case.progress),
         since=case.now,
+        stop=stop,
+        stopped=(*case.progress.stopped, candidate.digest)[-KEPT_STOPPED:],
         handled=(*case.progress.handled, *(decision.uid for decision in said)),
         head=chained.head,
         outcomes=(past, *case.progress.outcomes)[:KEPT_OUTCOMES],
     )
     message = f"{stop.version} is not installed: {stop.message}"
     return Step(progress, (WriteRecord(chained), Save(progress), Emit(past.outcome, message, warning=True)))
+
+
+def _again(case: Case, unit: UnitRef, said: Decision) -> Step:
+    message = f"{unit.version} is asked about again, by {said.author}: {said.reason}"
+    chained = record(case, RecordKind.RETRIED, message, candidate=unit_body(unit), decisions=decision_body([said]))
+    progress = replace(
+        _given_up(case.progress),
+        stop=None,
+        stopped=tuple(digest for digest in case.progress.stopped if digest != unit.digest),
+        handled=(*case.progress.handled, said.uid),
+        head=chained.head,
+    )
+    return Step(progress, (WriteRecord(chained), Save(progress), Emit("Started", message)))
 
 
 def _given_up(progress: Progress) -> Progress:

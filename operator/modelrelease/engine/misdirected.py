@@ -8,6 +8,7 @@ from modelrelease.domain.decision import Action, Decision, Standing
 from modelrelease.domain.release import IN_TRAFFIC, State
 from modelrelease.domain.unit import UnitRef
 from modelrelease.engine.case import Case
+from modelrelease.engine.chain import stopped_digests
 from modelrelease.governance.approvals import Refusal
 
 
@@ -29,7 +30,7 @@ def _is_told(case: Case, decision: Decision) -> bool:
 
 def _abort(case: Case, decision: Decision) -> str | None:
     progress = case.progress
-    moving = (State.REVERTING, *IN_TRAFFIC)
+    moving = (State.NEW, State.REVERTING, *IN_TRAFFIC)
     candidate, watched = progress.candidate if progress.state in moving else None, progress.watch and progress.stable
     can = [unit for unit in (candidate, watched) if unit]
     if decision.digest is None or any(unit.digest == decision.digest for unit in can):
@@ -54,7 +55,8 @@ def _retry(case: Case, decision: Decision) -> str | None:
         return None
     if decision.digest != wanted.digest:
         return f"{_about(decision)}, and the spec names {_unit(wanted)}: only that can be tried again"
-    return None if wanted.digest in case.progress.stopped else f"{_unit(wanted)} is not stopped"
+    stopped = wanted.digest in (*case.progress.stopped, *stopped_digests(case))
+    return None if stopped else f"{_unit(wanted)} is not stopped"
 
 
 def _about(decision: Decision) -> str:
