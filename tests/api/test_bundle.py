@@ -49,7 +49,7 @@ def problem(bundle: dict[str, Any], unit: Unit | None = None) -> str | None:
 def test_it_holds_each_part_under_its_name_and_the_unit() -> None:
     bundle = made()
     ref = unit_ref("chat", unit_with())
-    assert bundle["metadata"]["name"] == bundle_name(ref) == f"{ref.revision}-bundle"
+    assert bundle["metadata"]["name"] == bundle_name(ref.revision) == f"{ref.revision}-bundle"
     assert bundle["metadata"]["labels"] == {"modelrelease.dev/release": "chat", "modelrelease.dev/bundle": ref.revision}
     assert bundle["immutable"] is True
     assert set(bundle["data"]) == {"unit.json", "prompt.system.txt", "tools.tools.json"}

@@ -28,9 +28,9 @@ DIGEST_ANNOTATION = f"{GROUP}/unit-digest"
 _BINARY = "binary/"
 
 
-def bundle_name(ref: UnitRef) -> str:
-    """The name of a unit's bundle: the value of the release header, and `-bundle`."""
-    return f"{ref.revision}-bundle"
+def bundle_name(revision: str) -> str:
+    """The name of the bundle that belongs to a revision, which is the value of the release header, with `-bundle`."""
+    return f"{revision}-bundle"
 
 
 def needs_bundle(unit: Unit) -> bool:
@@ -46,7 +46,7 @@ def bundle_manifest(unit: Unit, ref: UnitRef, *, namespace: str, release: str, c
         "kind": "ConfigMap",
         "metadata": {
             "namespace": namespace,
-            "name": bundle_name(ref),
+            "name": bundle_name(ref.revision),
             "labels": {RELEASE_LABEL: release, BUNDLE_LABEL: ref.revision},
             "annotations": {DIGEST_ANNOTATION: ref.digest},
         },

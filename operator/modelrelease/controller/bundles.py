@@ -71,7 +71,7 @@ class Bundles:
         for ref in _refs(progress):
             known = await self._look(release, ref, live=live)
             if known is None and ref == progress.candidate:
-                message = f"ConfigMap {bundle_name(ref)} has not been read yet"
+                message = f"ConfigMap {bundle_name(ref.revision)} has not been read yet"
                 found.append(BundleFault(ref.digest, UNREAD, message))
             if known is not None and known.fault is not None:
                 found.append(known.fault)
@@ -102,7 +102,7 @@ class Bundles:
 
     async def _find(self, namespace: str, revision: str) -> Any | None:
         await self._spare.settle(namespace, revision)
-        return await self._kube.find(kube.CONFIG_MAPS, namespace, f"{revision}-bundle")
+        return await self._kube.find(kube.CONFIG_MAPS, namespace, bundle_name(revision))
 
     def _forget_changes(self, release: Release) -> set[tuple[str, str]]:
         """What the list showed of a release's bundles; it is looked at now."""
@@ -149,13 +149,13 @@ class Bundles:
         try:
             found = Known(monotonic(), await self._fault(release, ref))
         except ApiError as error:
-            message = f"ConfigMap {bundle_name(ref)} cannot be read: {error}"
+            message = f"ConfigMap {bundle_name(ref.revision)} cannot be read: {error}"
             return Known(monotonic(), BundleFault(ref.digest, UNREAD, message))
         self._known[key] = found
         return found
 
     async def _fault(self, release: Release, ref: UnitRef) -> BundleFault | None:
-        unit, name = await self._unit(release, ref), bundle_name(ref)
+        unit, name = await self._unit(release, ref), bundle_name(ref.revision)
         if unit is None:
             message = f"ReleaseRevision {ref.revision} is gone, so bundle {name} cannot be verified"
             return BundleFault(ref.digest, UNREAD, message)
@@ -220,10 +220,10 @@ class Bundles:
         except Unavailable:
             raise
         except ApiError as error:
-            raise BundleError(f"ConfigMap {bundle_name(ref)} cannot be written: {error}") from error
+            raise BundleError(f"ConfigMap {bundle_name(ref.revision)} cannot be written: {error}") from error
 
     async def _write(self, release: Release, ref: UnitRef, unit: Unit) -> bool:
-        namespace, name = release.namespace, bundle_name(ref)
+        namespace, name = release.namespace, bundle_name(ref.revision)
         found = await self._find(namespace, ref.revision)
         if found is not None:
             problem = bundle_problem(found, unit, ref)

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from modelrelease.api.bundle import bundle_name
 from modelrelease.api.names import BUNDLE_LABEL, RELEASE_LABEL
 from modelrelease.controller import kube
 from modelrelease.controller.kube import ApiError, Kube
@@ -83,7 +84,7 @@ class SpareBundles:
             await asyncio.shield(self._task)
 
     async def _delete(self, key: str, namespace: str, bundle: HeldBundle) -> None:
-        name = f"{bundle.revision}-bundle"
+        name = bundle_name(bundle.revision)
         options = {"preconditions": {"uid": bundle.uid}}
         try:
             await self._kube.delete(kube.CONFIG_MAPS, namespace, name, options=options)
