@@ -7,7 +7,7 @@ checked once in the background, and once more before it is used; what only lower
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from time import monotonic
 from typing import Any
 
@@ -24,10 +24,6 @@ LIFE_S = 2.0
 
 AGAIN_S = 15.0
 """How often a refused decision is looked at again: a right can be given later."""
-
-MARGIN_S = 2
-"""How much newer than the policy a decision must be: for about a second after a policy is back, forged ones get in."""
-
 
 KEPT = 4096
 """How many checks are remembered; a forgotten one is made again."""
@@ -135,7 +131,7 @@ class Identities:
         in_force = await self._policies.decisions(namespace, obj, seen_at=seen_at)
         if in_force.since is None:
             return _refused(f"nobody can tell who said it, because {in_force.problem}, then say it again")
-        if decision.created_at < in_force.since + timedelta(seconds=MARGIN_S):
+        if not in_force.vouches_for(decision.created_at):
             return _refused(
                 f"the admission policy {DECISIONS_POLICY} was changed at {in_force.since:%Y-%m-%d %H:%M:%SZ}, after it "
                 "was said or just before, so nobody can tell who said it: say it again"

@@ -7,7 +7,7 @@ installed is still there; deleting a policy leaves no trace on the objects that 
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
@@ -22,6 +22,9 @@ STAMP_POLICY = "modelrelease-changed-by"
 FORGED_AUTHOR = "modelrelease:nobody"
 """A name that no account has: a decision in this name is forged, whoever sends it."""
 
+MARGIN_S = 2
+"""How much newer than a policy an object must be: for about a second after a policy is back, forged ones get in."""
+
 MEND = "apply the project's manifests again (kubectl apply --server-side -k manifests)"
 
 
@@ -31,6 +34,10 @@ class InForce:
 
     since: datetime | None
     problem: str = ""
+
+    def vouches_for(self, created_at: datetime) -> bool:
+        """Whether the policy was surely there when an object was created."""
+        return self.since is not None and created_at >= self.since + timedelta(seconds=MARGIN_S)
 
 
 class Policies:

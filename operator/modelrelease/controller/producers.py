@@ -8,14 +8,13 @@ raise. Rejected: asking once in an object's life; nobody could tell then that an
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from time import monotonic
 from typing import Any
 
 import structlog
 
 from modelrelease.controller import kube
-from modelrelease.controller.identity import AGAIN_S, KEPT, LIFE_S, MARGIN_S
+from modelrelease.controller.identity import AGAIN_S, KEPT, LIFE_S
 from modelrelease.controller.in_force import EVIDENCE_POLICY, InForce, Policies, may
 from modelrelease.controller.kube import ApiError, Kube
 from modelrelease.controller.store import Store
@@ -144,7 +143,7 @@ def _forged(obj: Mapping[str, Any], found: OfflineEvidence, in_force: InForce) -
         return "it was edited after it was submitted: submit the results again"
     if in_force.since is None:
         return f"nobody can tell who submitted it, because {in_force.problem}, then submit the results again"
-    if found.created_at < in_force.since + timedelta(seconds=MARGIN_S):
+    if not in_force.vouches_for(found.created_at):
         return (
             f"the admission policy {EVIDENCE_POLICY} was changed at {in_force.since:%Y-%m-%d %H:%M:%SZ}, after it "
             "was submitted or just before, so nobody can tell who did: submit the results again"

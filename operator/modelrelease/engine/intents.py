@@ -118,9 +118,7 @@ def _void(case: Case, intent: Intent) -> Step:
         back = replace(back, stage_since=case.now)
     returned = () if lowers else intent.decisions
     message = f"the raise decided in {intent.record} was not carried out in time: it is decided anew"
-    chained = record(
-        case, RecordKind.INTENT_VOID, message, intent=intent.record, returned=list(returned) if returned else None
-    )
+    chained = record(case, RecordKind.INTENT_VOID, message, intent=intent.record, returned=list(returned) or None)
     handled = tuple(uid for uid in back.handled if uid not in returned)
     back = replace(back, head=chained.head, handled=handled)
     actions: tuple[Action, ...] = (WriteRecord(chained), Save(back), Emit("IntentVoid", message))

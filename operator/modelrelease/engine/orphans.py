@@ -28,7 +28,7 @@ def void_orphan(case: Case) -> Step | None:
     name = record_name(case.release.name, orphan.sequence)
     message = f"the raise decided in {name} was not begun: it is decided anew"
     returned = used([orphan])
-    chained = record(case, RecordKind.INTENT_VOID, message, intent=name, returned=list(returned) if returned else None)
+    chained = record(case, RecordKind.INTENT_VOID, message, intent=name, returned=list(returned) or None)
     progress = replace(case.progress, head=chained.head)
     return Step(progress, (WriteRecord(chained), Save(progress)))
 
