@@ -12,7 +12,8 @@ import pytest
 
 from modelrelease.api.releaseevidence import ReleaseEvidenceSpec
 from modelrelease.cli.evidence_writing import content, reference
-from modelrelease.cli.results import Results, ResultsError, Wanted, joined, read
+from modelrelease.cli.results import Results, ResultsError, Wanted, joined
+from modelrelease.cli.results_files import read
 
 JUNIT = """<?xml version="1.0" encoding="utf-8"?>
 <testsuites name="golden">

@@ -87,6 +87,7 @@ def backtest(
     from modelrelease.backtest.study import Settings, study
     from modelrelease.cli import backtest_chart, backtest_text, charts
     from modelrelease.cli.backtest_subject import subject_of
+    from modelrelease.cli.backtest_view import View
     from modelrelease.cli.plan import load, release_in
 
     if chart is not None:
@@ -111,7 +112,7 @@ def backtest(
         by_instance=split == "instance",
     )
     found = study(history, settings, itself=arms.itself)
-    view = backtest_text.View(subject.name, subject.namespace, span, arms, found, subject.governance)
+    view = View(subject.name, subject.namespace, span, arms, found, subject.governance)
     _refuse_nothing(view)
     if chart is not None:
         backtest_chart.save(view, chart)

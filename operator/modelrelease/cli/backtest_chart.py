@@ -4,23 +4,18 @@ Shown is the evidence as a share of what a stop takes, log E over its threshold;
 has columns, so each column shows the highest.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from modelrelease.backtest.replay import Result
 from modelrelease.backtest.study import Phases
 from modelrelease.backtest.twin.windows import Floats, Ints
+from modelrelease.cli.backtest_view import View
 from modelrelease.cli.cluster import fail
-
-if TYPE_CHECKING:
-    from modelrelease.cli.backtest_text import View
 
 LEVELS = " ▁▂▃▄▅▆▇"
 FALSE, RIGHT, NOTHING = "✗", "✓", "·"

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -14,12 +13,11 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from modelrelease.backtest.arms import Arms, Named
-from modelrelease.backtest.history import Span
+from modelrelease.backtest.arms import Named
 from modelrelease.backtest.replay import MOST_STOPS, Found, Result, Stop
 from modelrelease.backtest.study import Phases
 from modelrelease.cli.backtest_chart import strips
-from modelrelease.cli.governed import Governance
+from modelrelease.cli.backtest_view import View, utc
 from modelrelease.cli.governed_text import governed_data, governed_lines
 from modelrelease.domain.gate import Phase
 from modelrelease.gates.words import count, number, percent
@@ -29,28 +27,6 @@ MOST_COLUMNS = 3
 
 SHOWN = 8
 """So many false alarms of a gate are told in text; JSON has all."""
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """All that is shown."""
-
-    name: str
-    namespace: str
-    span: Span
-    arms: Arms
-    phases: tuple[Phases, ...]
-    governance: Governance
-
-    @property
-    def since(self) -> str:
-        """When history begins."""
-        return utc(self.span.since_s)
-
-    @property
-    def until(self) -> str:
-        """When it ends."""
-        return utc(self.span.grid.end_s)
 
 
 def as_text(view: View, chart: Path | None = None) -> str:
@@ -94,11 +70,6 @@ def as_data(view: View) -> dict[str, Any]:
         "phases": [_phase_data(phases) for phases in view.phases],
         **governed_data(view.governance),
     }
-
-
-def utc(at_s: float) -> str:
-    """A time for people: 2026-11-03 14:02:15."""
-    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def elapsed(seconds: float) -> str:

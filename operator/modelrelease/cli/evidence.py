@@ -55,7 +55,8 @@ def submit(
 ) -> None:
     """Submit offline results of a release's unit, as the user that you are."""
     from modelrelease.cli import evidence_writing
-    from modelrelease.cli.results import ResultsError, Wanted, joined, read
+    from modelrelease.cli.results import ResultsError, Wanted, joined
+    from modelrelease.cli.results_files import read
     from modelrelease.controller import kube as api
 
     if not files and not reference:

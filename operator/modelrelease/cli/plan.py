@@ -59,16 +59,17 @@ def plan(
     doc = release_in(docs, files)
     where = namespace or doc["metadata"].get("namespace") or "default"
     numbers = given.Given.read(rate, segment_rate or [], base_rate or [])
+    length_s = 0.0 if offline else window_s(window)
     if offline:
         if rate is None:
             fail("--offline needs --rate, the requests per second of all traffic", 2)
         basis = given.offline(doc, docs, rate)
     else:
-        ask = measure.Ask(window_s(window), prometheus, credentials_dir)
+        ask = measure.Ask(length_s, prometheus, credentials_dir)
         basis = on_cluster(kubeconfig, lambda kube: measure.measure(kube, doc, docs, where, ask))
     basis = numbers.over(basis)
     found = forecast(basis.plan, basis.measured, basis.settings)
-    view = plan_text.View(doc["metadata"]["name"], where, found, basis, None if offline else window)
+    view = plan_text.View(doc["metadata"]["name"], where, found, basis, None if offline else window, length_s)
     echo(plan_text.as_data(view), output, lambda: plan_text.as_text(view))
     if strict and shortfalls(found):
         raise typer.Exit(EXIT_TOO_SHORT)

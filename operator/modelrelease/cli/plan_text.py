@@ -38,13 +38,17 @@ NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that is shown. `window` is None where nothing was asked; `now` is when the train is looked at."""
+    """All that is shown. `window`, as text and as a length: how far back was looked; None and 0 where nobody was asked.
+
+    `now` is when the train is looked at.
+    """
 
     name: str
     namespace: str
     forecast: Forecast
     basis: Basis
     window: str | None
+    window_s: float
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -95,7 +99,7 @@ def as_data(view: View) -> dict[str, Any]:
 def _head(view: View) -> Iterator[str]:
     measured, settings = view.basis.measured, view.basis.settings
     source = "as given" if view.window is None else f"in the last {view.window}"
-    if view.window is not None and 0 < view.basis.seen_for_s < 0.9 * _window_s(view):
+    if view.window is not None and 0 < view.basis.seen_for_s < 0.9 * view.window_s:
         source += f", seen for {about(view.basis.seen_for_s)} of it"
     yield (
         f"{view.namespace}/{view.name}: {len(view.forecast.stages)} stages, {settings.gates} tests, reverts falsely at "
@@ -150,12 +154,6 @@ def _train_data(view: View) -> dict[str, Any] | None:
         "firstRaiseFrom": time_text(first) if first else None,
         "closesAt": time_text(end) if end else None,
     }
-
-
-def _window_s(view: View) -> float:
-    from modelrelease.cli.plan import window_s
-
-    return window_s(view.window or "1h")
 
 
 def _said(traffic: GateTraffic) -> str:

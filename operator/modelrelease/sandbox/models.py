@@ -56,7 +56,7 @@ def model_part(
     arguments: Sequence[str] = (),
 ) -> Part:
     """The process that serves `service`, not started."""
-    argv = [sys.executable, "-m", "modelrelease.sandbox.modelserver", "--name", name, "--seed", str(seed)]
+    argv = [sys.executable, "-m", "modelrelease.sandbox.serving", "--name", name, "--seed", str(seed)]
     argv += ["--host", service.cluster_ip, "--port", str(service.port), "--control-port", str(CONTROL_PORT)]
     argv += arguments
     for field, value in behaviour.items():
