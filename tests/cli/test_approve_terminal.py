@@ -135,7 +135,7 @@ def on_terminal(kubeconfig: Path, keys: str, *words: str) -> tuple[int, str]:
     screen, typed = b"", False
     try:
         while True:
-            while typed and keys == CTRL_C and not select.select([ours], [], [], 1.0)[0]:
+            while typed and keys == CTRL_C and not select.select([ours], [], [], 10.0)[0]:
                 os.write(ours, keys.encode())  # A signal just before the program begins to read is seen after it.
             try:
                 read = os.read(ours, 4096)
