@@ -51,6 +51,7 @@ ENTRY = Entry(
     max_age_s=86400,
 )
 DEMANDING = gen_plan(entry=ENTRY)
+ONE_DEMAND = gen_plan(entry=Entry((EntryGate("accuracy", "accuracy", minimum="0.8"),)))
 
 
 def evidence(unit: str = B.digest, *, accuracy: int = 95, turkish: int = 90, number: int = 1, **fields: Any):
@@ -254,8 +255,8 @@ def test_the_suite_that_the_unit_names_must_be_used_in_its_version():
     assert raises(decide(progress, release=gen_release(unit, plan=DEMANDING), offline=(right, base)))
 
 
-def condition_of(progress, *offline):
-    case = Case(gen_release(plan=DEMANDING), progress, gen_observed(as_progress(progress), offline=offline), NOW)
+def condition_of(progress, *offline, plan=DEMANDING):
+    case = Case(gen_release(plan=plan), progress, gen_observed(as_progress(progress), offline=offline), NOW)
     step = decide(progress, release=case.release, offline=offline)
     found = conditions(case.release, step, case.observed, entry=shown_verdicts(case))
     return next((each for each in found if each.type == "EntryEvidence"), None)
@@ -270,6 +271,11 @@ def test_the_condition_says_what_is_missing():
     failing = condition_of(gen_progress(State.STOPPED, plan=DEMANDING), evidence(turkish=60), STABLES)
     assert (failing.status, failing.reason) == ("False", "EntryGateFailed")
     assert condition_of(gen_progress(State.SETTLED)) is None
+
+
+def test_one_demand_that_is_met_is_told_as_one():
+    met = condition_of(gen_progress(State.PREPARING, plan=ONE_DEMAND), evidence(), plan=ONE_DEMAND)
+    assert (met.status, met.message) == ("True", "1 demand is met")
 
 
 def test_anybody_can_judge_again_from_the_record_alone():

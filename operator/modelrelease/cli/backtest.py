@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from modelrelease.backtest.arms import Arms
     from modelrelease.backtest.history import History, Span
     from modelrelease.backtest.replay import Incident
+    from modelrelease.backtest.study import Settings
     from modelrelease.cli.backtest_subject import Subject
 
 EXIT_USAGE = 2
@@ -83,8 +84,7 @@ def backtest(
     """Replay a release's gates over Prometheus' history: when each would have stopped it, false alarms per week."""
     _check(output, split, itself, candidate)
     _needs_numpy()
-    from modelrelease.backtest.arms import Arms, Named
-    from modelrelease.backtest.study import Settings, study
+    from modelrelease.backtest.study import study
     from modelrelease.cli import backtest_chart, backtest_text, charts
     from modelrelease.cli.backtest_subject import subject_of
     from modelrelease.cli.backtest_view import View
@@ -93,23 +93,16 @@ def backtest(
     if chart is not None:
         charts.check(chart)
     now = datetime.now(UTC)
-    span = _span(from_, to, step, now)
-    try:
-        arms = Arms(Named.read(candidate, "--candidate") if candidate else None, Named.read(stable or [], "--stable"))
-    except ValueError as error:
-        fail(str(error), EXIT_USAGE)
+    span, arms = _span(from_, to, step, now), _arms(candidate, stable)
     docs = load(files)
     subject = subject_of(docs, release_in(docs, files), namespace, prometheus, credentials_dir, kubeconfig, on_cluster)
     history = _read(subject, span, arms, divide=split != "request", quiet=output != "text" and not sys.stdout.isatty())
-    scrape_s = max(source.scrape_interval_s for source in subject.sources.values())
-    settings = Settings(
-        subject.plan,
-        subject.rules,
+    settings = _settings(
+        subject,
         seconds(release_length, "--release-length") if release_length else None,
         tuple(_incident(text, now) for text in incident or ()),
-        seed,
-        max(subject.plan.limits.fresh_s, 4 * scrape_s),
-        by_instance=split == "instance",
+        seed=seed,
+        split=split,
     )
     found = study(history, settings, itself=arms.itself)
     view = View(subject.name, subject.namespace, span, arms, found, subject.governance)
@@ -185,6 +178,28 @@ def _incident(text: str, now: datetime) -> Incident:
     return Incident(begin, end)
 
 
+def _arms(candidate: Sequence[str] | None, stable: Sequence[str] | None) -> Arms:
+    from modelrelease.backtest.arms import Arms, Named
+
+    try:
+        return Arms(Named.read(candidate, "--candidate") if candidate else None, Named.read(stable or [], "--stable"))
+    except ValueError as error:
+        fail(str(error), EXIT_USAGE)
+
+
+def _settings(
+    subject: Subject, length_s: float | None, incidents: tuple[Incident, ...], *, seed: int, split: str
+) -> Settings:
+    from modelrelease.backtest.study import Settings
+
+    fresh_s = max(subject.plan.limits.fresh_s, 4 * _scrape_s(subject))
+    return Settings(subject.plan, subject.rules, length_s, incidents, seed, fresh_s, by_instance=split == "instance")
+
+
+def _scrape_s(subject: Subject) -> float:
+    return max(source.scrape_interval_s for source in subject.sources.values())
+
+
 def _read(subject: Subject, span: Span, arms: Arms, *, divide: bool, quiet: bool) -> History:
     """Ask Prometheus for everything; what cannot be asked or read ends the command."""
     from modelrelease.backtest.client import range_client
@@ -192,8 +207,7 @@ def _read(subject: Subject, span: Span, arms: Arms, *, divide: bool, quiet: bool
     from modelrelease.backtest.reading import HistoryError
     from modelrelease.metrics.promql import TemplateError
 
-    scrape_s = max(source.scrape_interval_s for source in subject.sources.values())
-    history = History(span, interval_s=scrape_s, arms=arms, divide=divide)
+    history = History(span, interval_s=_scrape_s(subject), arms=arms, divide=divide)
     clients = {
         name: range_client(source, subject.credentials, timeout_s=TIMEOUT_S, max_answer_bytes=MOST_BYTES)
         for name, source in subject.sources.items()

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 from unicodedata import category
@@ -71,6 +71,15 @@ def on_cluster(kubeconfig: Path | None, do: Callable[[Any], Awaitable[Result]]) 
     except ApiError as error:
         code, message = explained(error)
         fail(message, code)
+
+
+async def who_asks(kube: Any) -> Mapping[str, Any]:
+    """The userInfo of whoever asks, as the API server sees it."""
+    from modelrelease.controller import kube as api
+
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    answer = await kube.create(api.SELF_REVIEWS, None, review)
+    return dict(answer["status"]["userInfo"])
 
 
 def fail(message: str, code: int = EXIT_ERROR) -> NoReturn:

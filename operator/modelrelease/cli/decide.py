@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, fail, on_cluster
+from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, fail, on_cluster, who_asks
 
 
 def _said(reason: str) -> str:
@@ -141,10 +141,7 @@ def _decide(
 
 async def with_author(kube: Any, body: dict[str, Any]) -> dict[str, Any]:
     """The decision in the name of whoever is logged in, with the groups that admission will compare."""
-    from modelrelease.controller import kube as api
-
-    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    user = (await kube.create(api.SELF_REVIEWS, None, review))["status"]["userInfo"]
+    user = await who_asks(kube)
     body["spec"] |= {"author": user["username"], "authorGroups": user.get("groups") or []}
     return body
 

@@ -3,15 +3,20 @@
 Who vouches for results is asked of the API server and enforced there, so nobody submits in another's name.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, fail, on_cluster
+from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, fail, on_cluster, who_asks
 from modelrelease.cli.exits import EXIT_DENIED, MAY_READ
+
+if TYPE_CHECKING:
+    from modelrelease.cli.results import Wanted
 
 EXIT_USAGE = 2
 
@@ -55,8 +60,7 @@ def submit(
 ) -> None:
     """Submit offline results of a release's unit, as the user that you are."""
     from modelrelease.cli import evidence_writing
-    from modelrelease.cli.results import ResultsError, Wanted, joined
-    from modelrelease.cli.results_files import read
+    from modelrelease.cli.results import Wanted
     from modelrelease.controller import kube as api
 
     if not files and not reference:
@@ -64,25 +68,21 @@ def submit(
             "there is nothing to submit: give results with -f FILE, papers with --reference TYPE=URI, or both",
             EXIT_USAGE,
         )
-    wanted = Wanted(tuple(subgroup_by or ()), red_team, confidence)
-    try:
-        evidence_writing.check_confidence(confidence)
-        results = joined([read(path, format_, wanted) for path in files or ()])
-        if not files:
-            results.suite = dict(PAPERS)
-        results.suite |= {**({"name": suite} if suite else {}), **({"version": suite_version} if suite_version else {})}
-        for text in reference or ():
-            results.add("references", evidence_writing.reference(text, review_by))
-        content = evidence_writing.content(results, produced_at=produced_at, expires=timedelta(days=expires_in))
-    except ResultsError as error:
-        fail(str(error), EXIT_USAGE)
+    content = _content(
+        files or (),
+        reference or (),
+        Wanted(tuple(subgroup_by or ()), red_team, confidence),
+        format_=format_,
+        suite={name: said for name, said in (("name", suite), ("version", suite_version)) if said},
+        review_by=review_by,
+        produced_at=produced_at,
+        expires=timedelta(days=expires_in),
+    )
 
     async def write(kube: Any) -> Any:
         found = await kube.get(api.RELEASES, namespace, release)
         unit = unit_digest or await evidence_writing.unit_digest(kube, found, stable=stable)
-        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-        me = (await kube.create(api.SELF_REVIEWS, None, review))["status"]["userInfo"]
-        body = evidence_writing.manifest(found, content, unit=unit, producer=me)
+        body = evidence_writing.manifest(found, content, unit=unit, producer=await who_asks(kube))
         evidence_writing.check(body)
         if output == "text":
             typer.echo(evidence_writing.shown(body))
@@ -112,6 +112,35 @@ def show(release: Release, namespace: Namespace = "", kubeconfig: Kubeconfig = N
     entry = (found.get("status") or {}).get("entry") or []
     data = {"release": release, "entry": entry, "evidence": [each["spec"] for each in evidence]}
     echo(data, output, lambda: evidence_text.shown(found, evidence, _now()))
+
+
+def _content(
+    files: Sequence[Path],
+    references: Sequence[str],
+    wanted: Wanted,
+    *,
+    format_: str,
+    suite: Mapping[str, str],
+    review_by: str,
+    produced_at: str,
+    expires: timedelta,
+) -> dict[str, Any]:
+    """What files and options say; what cannot be used ends the command."""
+    from modelrelease.cli import evidence_writing
+    from modelrelease.cli.results import ResultsError, joined
+    from modelrelease.cli.results_files import read
+
+    try:
+        evidence_writing.check_confidence(wanted.confidence)
+        results = joined([read(path, format_, wanted) for path in files])
+        if not files:
+            results.suite = dict(PAPERS)
+        results.suite |= suite
+        for text in references:
+            results.add("references", evidence_writing.reference(text, review_by))
+        return evidence_writing.content(results, produced_at=produced_at, expires=expires)
+    except ResultsError as error:
+        fail(str(error), EXIT_USAGE)
 
 
 async def _read(kube: Any, release: str, namespace: str) -> tuple[Mapping[str, Any], list[Any]]:

@@ -7,18 +7,16 @@ from typing import Any
 
 from modelrelease.api.convert import (
     PolicyObject,
-    config_maps_of,
     policy_object,
-    release_of,
     requests_of,
     review_date,
     templates_of,
 )
 from modelrelease.cli.governed import Refused, govern_offline
-from modelrelease.cli.linting import Finding, Manifests, found_in, namespace_of
+from modelrelease.cli.linting import Finding, Manifests, found_in
 from modelrelease.domain.gate import Gate
 from modelrelease.domain.release import Fault, Release
-from modelrelease.domain.unit import PartName
+from modelrelease.domain.unit import PartName, Unit
 from modelrelease.metrics.compose import tells_units_apart
 
 
@@ -45,20 +43,16 @@ def _policy(doc: Mapping[str, Any], _: Manifests, today: date) -> Iterator[Fault
 
 
 def _release(doc: Mapping[str, Any], manifests: Manifests, _: date) -> Iterator[Fault]:
-    namespace, spec = namespace_of(doc), doc["spec"]
-    obj = {**doc, "metadata": {**doc["metadata"], "namespace": namespace, "uid": ""}}
-    templates = manifests.templates(templates_of(spec), namespace)
     try:
-        contents = manifests.contents(config_maps_of(spec), namespace)
-        release = release_of(obj, config_maps=contents, templates=templates)
+        obj, release = manifests.release(doc)
+        requests = requests_of(doc["spec"], manifests.templates(templates_of(doc["spec"]), release.namespace))
     except (KeyError, TypeError, ValueError):
         return
     if release.plan is None:
         return
-    shared = _shared_service(release, manifests)
+    shared = _shared_service(release, manifests.serving(release))
     if not shared:
         return
-    requests = requests_of(spec, templates)
     blind = [("spec.traffic.requestsTemplate", requests)] if isinstance(requests, Gate) else []
     own = {gate.name: f"spec.gates[{index}].template" for index, gate in enumerate(release.plan.gates)}
     for gate in _in_force(obj, release, manifests):
@@ -72,10 +66,9 @@ def _release(doc: Mapping[str, Any], manifests: Manifests, _: date) -> Iterator[
             )
 
 
-def _shared_service(release: Release, manifests: Manifests) -> str:
+def _shared_service(release: Release, stable: Unit | None) -> str:
     """Why candidate and stable have one Service, in words; "" where they have two, or nothing says so."""
     unit = release.unit
-    stable = manifests.stable.get(f"{release.namespace}/{release.name}")
     if unit is not None and stable is not None:
         return f"stable is served by {stable.backend} too" if unit.backend == stable.backend else ""
     if unit is None or not unit.parts or any(name is PartName.MODEL for name, _ in unit.parts):
@@ -85,8 +78,8 @@ def _shared_service(release: Release, manifests: Manifests) -> str:
 
 def _in_force(doc: Mapping[str, Any], release: Release, manifests: Manifests) -> tuple[Gate, ...]:
     """The release's gates, and those that its policy adds."""
-    stable = manifests.stable.get(f"{release.namespace}/{release.name}")
     assert release.plan is not None
+    stable = manifests.serving(release)
     try:
         governed, _ = govern_offline(doc, manifests.docs, replace(release, faults=()), stable=stable)
     except Refused:

@@ -81,6 +81,20 @@ class Manifests:
             found[name] = chosen.get("spec") if chosen else preset(name, gateway_controller=UNTOLD_GATEWAY)
         return found
 
+    def release(self, doc: Mapping[str, Any]) -> tuple[dict[str, Any], Release]:
+        """A release as it would be applied, and as the operator would read it.
+
+        Raises KeyError, TypeError or ValueError for a spec that the schema refuses.
+        """
+        namespace, spec = namespace_of(doc), doc["spec"]
+        obj = {**doc, "metadata": {**doc["metadata"], "namespace": namespace, "uid": ""}}
+        contents = self.contents(config_maps_of(spec), namespace)
+        return obj, release_of(obj, config_maps=contents, templates=self.templates(templates_of(spec), namespace))
+
+    def serving(self, release: Release) -> Unit | None:
+        """What serves now of a release; None where that is not known."""
+        return self.stable.get(f"{release.namespace}/{release.name}")
+
 
 def findings(manifests: Manifests) -> Iterator[Finding]:
     """Every fault of every object, in the order of the files."""
@@ -146,17 +160,15 @@ def _policy(doc: Mapping[str, Any], manifests: Manifests) -> Iterator[Fault]:
 
 
 def _release(doc: Mapping[str, Any], manifests: Manifests) -> Iterator[Fault]:
-    name, namespace, spec = doc["metadata"]["name"], namespace_of(doc), doc["spec"]
+    name = doc["metadata"]["name"]
     if len(name) > NAME_LENGTH or "." in name:
         yield Fault("InvalidSpec", f"metadata.name: use at most {NAME_LENGTH} lower-case letters, digits and '-'")
-    obj = {**doc, "metadata": {**doc["metadata"], "namespace": namespace, "uid": ""}}
-    contents = manifests.contents(config_maps_of(spec), namespace)
-    release = release_of(obj, config_maps=contents, templates=manifests.templates(templates_of(spec), namespace))
+    obj, release = manifests.release(doc)
     unread = not manifests.of("ConfigMap")
     faults = [fault for fault in release.faults if not (unread and fault.reason == "DigestMismatch")]
     yield from dict.fromkeys(fault for fault in faults if not _elsewhere(fault, manifests))
     if release.plan is not None:
-        yield from _sources(release.plan, namespace, manifests)
+        yield from _sources(release.plan, release.namespace, manifests)
         yield from _governed(obj, release, manifests)
 
 
@@ -172,9 +184,8 @@ def _sources(plan: Plan, namespace: str, manifests: Manifests) -> Iterator[Fault
 
 
 def _governed(doc: Mapping[str, Any], release: Release, manifests: Manifests) -> Iterator[Fault]:
-    stable = manifests.stable.get(f"{release.namespace}/{release.name}")
     try:
-        govern_offline(doc, manifests.docs, replace(release, faults=()), stable=stable)
+        govern_offline(doc, manifests.docs, replace(release, faults=()), stable=manifests.serving(release))
     except Refused as refused:
         told = [fault for fault in refused.faults if fault.reason != INVALID_POLICY]
         yield from (fault for fault in told if not _elsewhere(fault, manifests))

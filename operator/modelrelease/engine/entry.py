@@ -79,7 +79,8 @@ def entry_said(verdicts: tuple[EntryVerdict, ...]) -> tuple[EntryOutcome, str, s
     """All verdicts in one: its outcome, a reason in one word, a sentence."""
     found = failed(verdicts) or open_demand(verdicts)
     if found is None:
-        return EntryOutcome.PASS, "Met", f"{len(verdicts)} demands are met"
+        met = "1 demand is" if len(verdicts) == 1 else f"{len(verdicts)} demands are"
+        return EntryOutcome.PASS, "Met", f"{met} met"
     return found.outcome, found.lack.value if found.lack else FAILED, found.sentence
 
 
