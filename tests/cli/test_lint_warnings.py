@@ -1,4 +1,4 @@
-"""Warnings of `modelrelease lint`: a review date that is over, and gates that cannot tell a release from stable."""
+"""Warnings of `modelrelease lint`: a review date that is over, gates that cannot tell a release from stable, images."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -82,6 +82,21 @@ def test_what_serves_now_decides_where_it_is_known(tmp_path: Path) -> None:
     [told] = lint(tmp_path, release("istio-error-rate"), "--stable", stable)
     assert "stable is served by Service chat:8080 too" in told["message"]
     assert lint(tmp_path, release("istio-error-rate", backend="chat-v2"), "--stable", stable) == []
+
+
+POOL = "{name: chat, kind: InferencePool, group: inference.networking.k8s.io}"
+MODEL = f'model: {{name: m, version: "1", imageDigest: "sha256:{"0" * 64}"}}'
+
+
+def test_an_image_that_can_never_be_told_is_warned_of(tmp_path: Path) -> None:
+    declared = release("traefik-error-rate").replace("prompt: {", f"{MODEL}\n    prompt: {{")
+    assert lint(tmp_path, declared) == []
+    pool = declared.replace("{name: chat, port: 8080}", POOL)
+    [told] = lint(tmp_path, pool)
+    assert (told["field"], told["reason"]) == ("spec.unit.model.imageDigest", "ImageNotComparable")
+    assert told["line"] == 1 + pool[: pool.index("imageDigest")].count("\n")
+    assert "the backend is of kind InferencePool" in told["message"]
+    assert lint(tmp_path, pool.replace("imageDigest", "digest")) == []
 
 
 def test_what_is_shipped_is_not_warned_about() -> None:

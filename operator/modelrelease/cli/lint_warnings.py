@@ -43,6 +43,27 @@ def _policy(doc: Mapping[str, Any], _: Manifests, today: date) -> Iterator[Fault
 
 
 def _release(doc: Mapping[str, Any], manifests: Manifests, _: date) -> Iterator[Fault]:
+    yield from _images(doc["spec"].get("unit"))
+    yield from _alike(doc, manifests)
+
+
+def _images(unit: object) -> Iterator[Fault]:
+    """Images that are declared and can never be told, so that every raise waits for them."""
+    backend = unit.get("backend") if isinstance(unit, Mapping) else None
+    kind = backend.get("kind", "Service") if isinstance(backend, Mapping) else "Service"
+    if not isinstance(unit, Mapping) or kind == "Service":
+        return
+    for name in (PartName.MODEL.value, PartName.INFERENCE.value):
+        part = unit.get(name)
+        if isinstance(part, Mapping) and part.get("imageDigest"):
+            yield Fault(
+                "ImageNotComparable",
+                f"spec.unit.{name}.imageDigest: images are compared behind a Service only, and the backend is of kind "
+                f"{kind}, so no raise would ever begin: leave imageDigest out, or name the Service as the backend",
+            )
+
+
+def _alike(doc: Mapping[str, Any], manifests: Manifests) -> Iterator[Fault]:
     try:
         obj, release = manifests.release(doc)
         requests = requests_of(doc["spec"], manifests.templates(templates_of(doc["spec"]), release.namespace))
