@@ -17,7 +17,7 @@ from modelrelease.cli.cluster import fail
 from modelrelease.cli.exits import EXIT_NOT_FOUND
 from modelrelease.cli.governed import Governance, Refused, govern
 from modelrelease.controller import kube as api
-from modelrelease.controller.gather import resource_of
+from modelrelease.controller.gathered import resource_of
 from modelrelease.controller.history import MOST_SCRAPES
 from modelrelease.controller.kube import Denied, Kube, Resource
 from modelrelease.controller.sources import settings_of

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from modelrelease.controller.evidence import Demand
-from modelrelease.controller.gather import Gathered
+from modelrelease.controller.gathered import Gathered
 from modelrelease.controller.history import HistoryWanted, can_have_habit, places_of_stable
 from modelrelease.domain.canonical import digest, short
 from modelrelease.domain.gate import Gate, Phase

@@ -17,7 +17,7 @@ from modelrelease.api.convert import record_manifest, revision_manifest
 from modelrelease.api.names import FINALIZER
 from modelrelease.controller import kube
 from modelrelease.controller.bundles import BundleError, Bundles
-from modelrelease.controller.gather import Gathered, resource_of
+from modelrelease.controller.gathered import Gathered, resource_of
 from modelrelease.controller.kube import ApiError, Changed, Conflict, Kube, NotFound, Unavailable
 from modelrelease.controller.status import StatusWriter
 from modelrelease.controller.store import Store

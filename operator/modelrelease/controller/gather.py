@@ -4,22 +4,14 @@ It fetches and translates; it judges nothing. Live reads happen before a write t
 tick: a revert is never kept waiting by a read.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import structlog
 
-from modelrelease.api.convert import (
-    Revision,
-    Source,
-    record_of,
-    release_of,
-    revision_of,
-    source_of,
-)
-from modelrelease.api.names import RELEASE_LABEL
+from modelrelease.api.convert import release_of
 from modelrelease.api.status import progress_from_status
 from modelrelease.controller import kube
 from modelrelease.controller.attested import Attested
@@ -28,66 +20,23 @@ from modelrelease.controller.conflicts import RouteUsers
 from modelrelease.controller.decisions import Decisions
 from modelrelease.controller.endpoints import Endpoints
 from modelrelease.controller.evidence import EvidenceService
+from modelrelease.controller.first_look import first_look
+from modelrelease.controller.gathered import JUDGED, Gathered, resource_of
 from modelrelease.controller.governing import Governing
+from modelrelease.controller.heads import Heads
 from modelrelease.controller.images import Images
-from modelrelease.controller.kube import ApiError, Kube, Resource
+from modelrelease.controller.kube import ApiError, Kube
 from modelrelease.controller.producers import Producers
 from modelrelease.controller.store import Store
 from modelrelease.controller.units import Known, Units
-from modelrelease.domain.gate import Gate
+from modelrelease.controller.unusable import route_faults, source_faults
 from modelrelease.domain.plan import Plan
-from modelrelease.domain.record import GENESIS, Head, Record
-from modelrelease.domain.release import IN_TRAFFIC, Fault, Observed, Progress, Release, State
-from modelrelease.domain.traffic import Target
+from modelrelease.domain.release import Fault, Observed, Progress, Release, State
 from modelrelease.domain.unit import Backend, UnitRef
-from modelrelease.engine.chain import history, used
-from modelrelease.routing.protocol import Refusal, Router
-from modelrelease.routing.registry import kind_fault, router_for
+from modelrelease.routing.protocol import Router
+from modelrelease.routing.registry import router_for
 
 log = structlog.get_logger()
-
-JUDGED = IN_TRAFFIC | {State.WATCHING, State.REVERTING, State.STOPPED}
-"""The states in which something can have to be taken back: no read may keep a release from being looked at."""
-
-HEAD_WAIT_S = 1.0
-"""How long a look waits for the records where it raises nothing."""
-
-
-def resource_of(router: Router) -> Resource:
-    """Where a router's routes live in the API."""
-    return Resource(router.group, router.version, router.resource)
-
-
-@dataclass(slots=True)
-class Gathered:
-    """One release as gathered. `obj` and `route_objects` are replaced by what our own writes gave back."""
-
-    key: str
-    obj: Any
-    release: Release
-    progress: Progress
-    observed: Observed
-    router: Router
-    requests: Gate | None
-    route_objects: dict[str, Any] = field(default_factory=dict)
-    stale_head: bool = False
-
-    @property
-    def route_names(self) -> tuple[str, ...]:
-        """The routes that the release steers."""
-        return self.router.names(self.release)
-
-    def with_holder(self, target: Target, process: str) -> Target:
-        """The target with this process as holder, which the admission policy compares with the Lease."""
-        return replace(target, holder=process)
-
-    def replace_object(self, written: Any) -> None:
-        """The release object as our write left it."""
-        self.obj = written
-
-    def head_is_stale(self) -> None:
-        """Somebody else wrote the next record: the chain's head must be read again."""
-        self.stale_head = True
 
 
 class Gatherer:
@@ -114,29 +63,18 @@ class Gatherer:
         self._producers = Producers(kube_, store, wake)
         self.governing = Governing(kube_, store, self.units)
         self._decisions = Decisions(kube_, store, wake)
-        self._heads: dict[str, Head] = {}
-        self._newest: dict[str, Record] = {}
-        self._unsure: set[str] = set()
+        self._heads = Heads(kube_)
         self._no_data: dict[str, tuple[tuple[str, datetime], ...]] = {}
 
     def remember(self, key: str, progress: Progress, *, stale_head: bool) -> None:
         """Keep what a status write may not have kept yet."""
         self._no_data[key] = progress.no_data_since
-        if stale_head:
-            self._heads.pop(key, None)
-            self._newest.pop(key, None)
-            self._unsure.add(key)
-            return
-        known, newest = self._heads.get(key, progress.head), self._newest.get(key)
-        self._heads[key] = max(known, progress.head, key=lambda head: head.sequence)
-        if newest is not None and newest.sequence <= progress.head.sequence:
-            del self._newest[key]
+        self._heads.remember(key, progress, stale=stale_head)
 
     def forget(self, key: str) -> None:
         """The release is gone."""
         self._no_data.pop(key, None)
-        self._heads.pop(key, None)
-        self._newest.pop(key, None)
+        self._heads.forget(key)
         self.units.forget(key)
         self.governing.forget(key)
         self.bundles.forget(key)
@@ -160,7 +98,7 @@ class Gatherer:
         if not unread:
             release, unread = await self._governed(key, obj, release, progress, live=live)
         router = router_for(release)
-        faults = unread or (*release.faults, *_route_faults(release, router), *self._source_faults(release))
+        faults = unread or (*release.faults, *route_faults(release, router), *source_faults(release, self._store))
         release = replace(release, faults=faults)
         if key in self._no_data and progress.state is State.OBSERVING:
             progress = replace(progress, no_data_since=self._no_data[key])
@@ -210,26 +148,6 @@ class Gatherer:
             log.warning("the policy or stable's revision cannot be read: nothing rises", release=key, error=str(error))
             return declared, (Fault("Unread", f"its policy or stable's revision cannot be read: {error}"),)
         return replace(governed, plan=self._with_freshness(governed.plan)), ()
-
-    def _source_faults(self, release: Release) -> tuple[Fault, ...]:
-        """Gates that name a source which is not there, is not usable, or may not be used from this namespace."""
-        found: dict[str, Fault] = {}
-        for gate in release.plan.gates if release.plan else ():
-            path = f"spec.gates ({gate.name}): source {gate.source}"
-            source = self._store.get(kube.SOURCES, gate.source)
-            usable = source_of(source) if source is not None else None
-            if usable is None:
-                message = f"{path}: there is no MetricsSource of this name; create it or correct the name"
-                found.setdefault(gate.source, Fault("SourceNotFound", message))
-            elif not isinstance(usable, Source):
-                found.setdefault(gate.source, Fault("SourceInvalid", f"{path}: {usable[0].message}"))
-            elif not usable.allows(release.namespace):
-                message = (
-                    f"{path}: namespace {release.namespace} may not use it; ask its owner to add the namespace to "
-                    "spec.allowedNamespaces, or name another source"
-                )
-                found.setdefault(gate.source, Fault("SourceNotAllowed", message))
-        return tuple(found.values())
 
     def _with_freshness(self, plan: Plan | None) -> Plan | None:
         """Evidence may be as old as a source's scrapes make it: four intervals, where that is more than the plan's."""
@@ -292,77 +210,15 @@ class Gatherer:
             habits=self._evidence.habits(key),
             offline=self.attested.of(release),
             conflict=self.users.conflict(key, release, views),
-            head=await self._head(key, release, progress, live=live),
+            head=await self._heads.of(key, release, progress, live=live),
         )
         shown = live or progress.state is State.REVERTING
         observed = replace(
-            observed, newest=self._newest.get(key), workings=self._evidence.workings(key) if shown else ""
+            observed, newest=self._heads.newest(key), workings=self._evidence.workings(key) if shown else ""
         )
         if progress.state is not State.NEW:
             return observed
-        return await self._first_look(release, router, objects, observed)
-
-    async def _head(self, key: str, release: Release, progress: Progress, *, live: bool) -> Head:
-        """The chain's newest record. A revert does not wait for it (S6): a head that is too old writes no record.
-
-        Nor does a deletion, which writes none.
-        """
-        if release.deleting:
-            return progress.head
-        known = self._heads.get(key)
-        if known is not None:
-            return max(known, progress.head, key=lambda head: head.sequence)
-        at_rest = progress.state in (State.SETTLED, State.STOPPED, State.WATCHING)
-        if at_rest and progress.head.sequence and key not in self._unsure:
-            return progress.head
-        try:
-            records = await self._records(release, timeout_s=0 if live else HEAD_WAIT_S)
-        except ApiError as error:
-            if live or progress.state not in JUDGED:
-                raise
-            log.warning("the records cannot be read: going on with the status's head", release=key, error=str(error))
-            return progress.head
-        newest = max(records, key=lambda record: int(record["spec"]["sequence"]), default=None)
-        if newest is None:
-            return Head(0, GENESIS)
-        head = Head(int(newest["spec"]["sequence"]), str(newest["spec"]["hash"]))
-        for record in _readable([newest]):
-            self._newest[key] = record
-        self._heads[key] = head
-        self._unsure.discard(key)
-        return head
-
-    async def _records(self, release: Release, *, timeout_s: float = 0) -> list[Any]:
-        selector = f"{RELEASE_LABEL}={release.name}"
-        return await self._kube.list(kube.RECORDS, release.namespace, timeout_s=timeout_s, labelSelector=selector)
-
-    async def _first_look(
-        self, release: Release, router: Router, objects: Mapping[str, Any], observed: Observed
-    ) -> Observed:
-        selector = f"{RELEASE_LABEL}={release.name}"
-        revisions = await self._kube.list(kube.REVISIONS, release.namespace, labelSelector=selector)
-        known: list[UnitRef] = []
-        for obj in revisions:
-            revision = revision_of(obj)
-            if isinstance(revision, Revision):
-                known.append(revision.ref)
-        records = _readable(await self._records(release))
-        baseline: Backend | None = None
-        views = list(observed.routes)
-        for index, (name, obj) in enumerate(objects.items()):
-            found = router.baseline(release, name, obj) if obj is not None else None
-            if isinstance(found, Refusal):
-                views[index] = replace(views[index], problem=views[index].problem or found.message)
-            elif found is not None:
-                baseline = baseline or found
-        return replace(
-            observed,
-            routes=tuple(views),
-            baseline=baseline,
-            revisions=tuple(known),
-            history=history(records),
-            used=used(records),
-        )
+        return await first_look(self._kube, release, router, objects, observed)
 
 
 def _backends(release: Release, progress: Progress) -> tuple[Backend, ...]:
@@ -379,23 +235,3 @@ def _backends(release: Release, progress: Progress) -> tuple[Backend, ...]:
 
 def _same(stable: UnitRef | None, release: Release) -> bool:
     return stable is not None and release.unit is not None and stable.digest == release.unit.digest
-
-
-def _route_faults(release: Release, router: Router) -> tuple[Fault, ...]:
-    """What the data plane cannot do of what the release asks for."""
-    found = [kind_fault(release.traffic), router.steerable(release.traffic)]
-    if release.plan is not None:
-        found += [router.expressible(stage.exposure) for stage in release.plan.stages]
-    return tuple(fault for fault in found if fault is not None)
-
-
-def _readable(objects: Iterable[Any]) -> list[Record]:
-    """The records that can be read and have the hash that they claim; the others are logged and not believed."""
-    found = []
-    for obj in objects:
-        record = record_of(obj)
-        if isinstance(record, Record):
-            found.append(record)
-        else:
-            log.error("unreadable record", record=obj["metadata"]["name"], error=record.message)
-    return found

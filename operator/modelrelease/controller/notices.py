@@ -3,7 +3,7 @@
 from typing import Any
 
 from modelrelease.controller.execute import Executor
-from modelrelease.controller.gather import Gathered
+from modelrelease.controller.gathered import Gathered
 from modelrelease.engine.actions import Emit, Step
 from modelrelease.engine.images import COMPARED_IN, intactness
 

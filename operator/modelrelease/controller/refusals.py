@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from modelrelease.controller.execute import Executor
-from modelrelease.controller.gather import Gathered
+from modelrelease.controller.gathered import Gathered
 from modelrelease.engine.actions import Emit, Step
 from modelrelease.engine.approving import refused
 from modelrelease.engine.case import Case

@@ -15,7 +15,8 @@ from modelrelease.controller import kube
 from modelrelease.controller.demands import demands_of, history_of
 from modelrelease.controller.evidence import EvidenceService
 from modelrelease.controller.execute import Executor, Refused
-from modelrelease.controller.gather import Gathered, Gatherer
+from modelrelease.controller.gather import Gatherer
+from modelrelease.controller.gathered import Gathered
 from modelrelease.controller.kube import ApiError, Changed, Conflict, Kube
 from modelrelease.controller.leader import Leadership
 from modelrelease.controller.notices import Notices

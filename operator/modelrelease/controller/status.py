@@ -17,7 +17,7 @@ from modelrelease.api.status import (
 )
 from modelrelease.controller import kube
 from modelrelease.controller.approval_status import approvals_for_status
-from modelrelease.controller.gather import Gathered
+from modelrelease.controller.gathered import Gathered
 from modelrelease.controller.kube import Kube
 from modelrelease.controller.store import Store
 from modelrelease.domain.release import Progress
