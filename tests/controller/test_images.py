@@ -64,7 +64,7 @@ class Reader:
         self.images = Images(cluster, self.endpoints, check_s=60)  # type: ignore[arg-type]
 
     async def look(self, progress: Progress = PREPARING, *, live: bool = True) -> ImagesSeen:
-        await self.endpoints.ready("assistants", [UNIT.backend], live=live)
+        await self.endpoints.ready("assistants/chat", [UNIT.backend], live=live)
         (seen,) = await self.images.seen(RELEASE, progress, live=live)
         return seen
 

@@ -1,7 +1,7 @@
 """Ready endpoints of backends, read from EndpointSlices and remembered for a moment.
 
 A read that fails leaves the last known number; a number that was never known is None (the cluster cannot tell). Only
-Services have EndpointSlices; other kinds of backend are None.
+Services have EndpointSlices; other kinds of backend are None. What no release asks for any more is forgotten.
 """
 
 import asyncio
@@ -39,18 +39,27 @@ class Endpoints:
         self._known: dict[tuple[str, str], tuple[float, int | None]] = {}
         self._reading: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._targets: dict[tuple[str, str], Targets] = {}
+        self._asked: dict[str, frozenset[tuple[str, str]]] = {}
+        self._askers: dict[tuple[str, str], set[str]] = {}
 
-    async def ready(self, namespace: str, backends: Collection[Backend], *, live: bool) -> Mapping[Backend, int | None]:
-        """Ready endpoints by backend.
+    def forget(self, key: str) -> None:
+        """The release is gone."""
+        self._ask(key, frozenset())
+        del self._asked[key]
+
+    async def ready(self, key: str, backends: Collection[Backend], *, live: bool) -> Mapping[Backend, int | None]:
+        """Ready endpoints by backend, all that the release `key` asks for now.
 
         What is known is given at once and refreshed in the background; with `live` the read is waited for, and for a
         moment when nothing is known yet.
         """
+        namespace = key.partition("/")[0]
         places = {
             backend: (backend.namespace or namespace, backend.name)
             for backend in backends
             if backend.kind == "Service" and not backend.group
         }
+        self._ask(key, frozenset(places.values()))
         await asyncio.gather(*(self._refresh(place, live=live) for place in dict.fromkeys(places.values())))
         return {
             backend: self._known.get(places[backend], (0.0, None))[1] if backend in places else None
@@ -60,6 +69,18 @@ class Endpoints:
     def targets(self, place: tuple[str, str]) -> Targets | None:
         """What is behind the Service `(namespace, name)`, as it was read last; None where it never was."""
         return self._targets.get(place)
+
+    def _ask(self, key: str, places: frozenset[tuple[str, str]]) -> None:
+        """Note what a release asks for, and forget what nobody asks for any more."""
+        before, self._asked[key] = self._asked.get(key, frozenset()), places
+        for place in places - before:
+            self._askers.setdefault(place, set()).add(key)
+        for place in before - places:
+            self._askers[place].discard(key)
+            if not self._askers[place]:
+                del self._askers[place]
+                self._known.pop(place, None)
+                self._targets.pop(place, None)
 
     async def _refresh(self, place: tuple[str, str], *, live: bool) -> None:
         known = self._known.get(place)
@@ -80,9 +101,13 @@ class Endpoints:
         try:
             slices = await self._kube.list(kube.ENDPOINT_SLICES, namespace, timeout_s=timeout_s, labelSelector=selector)
         except ApiError as error:
+            if place not in self._askers:
+                return
             self._known.setdefault(place, (monotonic(), None))
             if isinstance(error, Denied):
                 self._targets[place] = Targets(denied=True, at=monotonic())
+            return
+        if place not in self._askers:
             return
         ready = [
             endpoint

@@ -75,6 +75,7 @@ class Gatherer:
         """The release is gone."""
         self._no_data.pop(key, None)
         self._heads.forget(key)
+        self.endpoints.forget(key)
         self.units.forget(key)
         self.governing.forget(key)
         self.bundles.forget(key)
@@ -201,7 +202,7 @@ class Gatherer:
         observed = Observed(
             process=self._process,
             routes=views,
-            ready=await self.endpoints.ready(release.namespace, _backends(release, progress), live=live),
+            ready=await self.endpoints.ready(key, _backends(release, progress), live=live),
             verdicts=self._evidence.verdicts(key),
             watch_verdicts=self._evidence.verdicts(f"{key}#watch"),
             samples=samples,
