@@ -1,4 +1,4 @@
-"""`modelrelease approve` on a real terminal: what is decided on fits it, and only a yes is written."""
+"""`approve` and `status` on a real terminal: what they show fits it, and only a yes is written."""
 
 import fcntl
 import json
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ Json = dict[str, Any]
 
 ZEROS = "sha256:" + "0" * 64
 ESCAPE = "\x1b[2J"
+APPROVE = ("approve", "chat", "--role", "risk", "--reason", "fine")
 CTRL_C, CTRL_D = "\x03", "\x04"
 SENTENCE = (
     "errors: 0.0132 on the candidate against 0.0011 on stable is not more than 1.5 times as much, with 19,402 requests "
@@ -33,9 +34,17 @@ STATUS: Json = {
     "tier": "High",
     "planDigest": ZEROS,
     "evidenceDigest": ZEROS,
-    "stable": {"version": "v1", "digest": ZEROS, "revision": "chat-1"},
-    "candidate": {"version": "v2", "digest": ZEROS, "revision": "chat-2"},
+    "stable": {"version": "v1", "digest": ZEROS, "revision": "chat-1", "backend": {"name": "chat"}},
+    "candidate": {"version": "v2", "digest": ZEROS, "revision": "chat-2", "backend": {"name": "chat"}},
     "stage": {"index": 0, "name": "some"},
+    "conditions": [
+        {
+            "type": "Ready",
+            "status": "Unknown",
+            "reason": "SourceDown",
+            "message": f"Prometheus says {ESCAPE}no such host, so stage some waits: no data never advances anything",
+        }
+    ],
     "plan": {"stages": [{"name": "some"}, {"name": "full"}]},
     "gates": [{"name": "errors", "outcome": "Pass", "sentence": SENTENCE}],
     "entry": [{"name": "accuracy", "outcome": "Pass", "sentence": "accuracy: 0.98 (980 of 1,000), at least 0.9"}],
@@ -116,14 +125,15 @@ def api(tmp_path: Path) -> Iterator[tuple[Path, list[Json]]]:
     server.server_close()
 
 
-def on_terminal(kubeconfig: Path, keys: str, *words: str) -> tuple[int, str]:
-    """Exit code and screen of the command on a terminal of 80 columns, where `keys` are typed at the question."""
+def on_terminal(
+    kubeconfig: Path, keys: str, *words: str, command: Sequence[str] = APPROVE, columns: int = 80
+) -> tuple[int, str]:
+    """Exit code and screen of a command on a terminal, where `keys` are typed at the question."""
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    command = [sys.executable, "-m", "modelrelease.cli", "approve", "chat", "--role", "risk", "--reason", "fine"]
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     clean = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     running = subprocess.Popen(
-        [*command, "--kubeconfig", str(kubeconfig), *words],
+        [sys.executable, "-m", "modelrelease.cli", *command, "--kubeconfig", str(kubeconfig), *words],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -178,6 +188,28 @@ def test_anything_else_than_a_yes_writes_nothing_and_says_so(keys: str, api: tup
     assert (code, written) == (1, [])
     assert screen.rstrip().endswith("\nerror: nothing was written")
     assert "Traceback" not in screen
+
+
+@pytest.mark.parametrize(("columns", "most"), [(80, 80), (120, 110)])
+def test_a_status_fits_the_terminal_and_nothing_in_it_steers_that(
+    columns: int, most: int, api: tuple[Path, list[Json]]
+) -> None:
+    code, screen = on_terminal(api[0], "", command=("status", "chat"), columns=columns)
+    assert code == 0, screen
+    lines = screen.splitlines()
+    assert most - 15 < max(map(len, lines)) <= most
+    assert "\x1b" not in screen
+    text = screen.replace("\n" + 13 * " ", " ")
+    assert f"  gate       Pass       {SENTENCE}\n" in text
+    assert "SourceDown: Prometheus says \\x1b[2Jno such host, so stage some waits: no data never" in text
+    assert all(line.startswith(("  ", "assistants/chat")) for line in lines)
+
+
+def test_a_status_that_goes_elsewhere_has_a_line_for_each_thing(api: tuple[Path, list[Json]]) -> None:
+    command = [sys.executable, "-m", "modelrelease.cli", "status", "chat", "--kubeconfig", str(api[0])]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "80"}, check=True)
+    assert f"  gate       Pass       {SENTENCE}\n" in done.stdout
+    assert "no data never advances anything\n" in done.stdout and "\x1b" not in done.stdout
 
 
 def test_what_is_decided_on_is_shown_beside_json_too(api: tuple[Path, list[Json]]) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from modelrelease.cli.cluster import _current_namespace
 from modelrelease.cli.decide import decision
 from modelrelease.cli.errors import explained
 from modelrelease.cli.main import app
@@ -77,17 +76,6 @@ def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
         1,
         f"error: kubeconfig {tmp_path}/none does not exist: correct --kubeconfig or KUBECONFIG\n",
     )
-
-
-def test_the_namespace_of_several_kubeconfigs_is_that_of_the_first_current_context(tmp_path: Path) -> None:
-    first, second = tmp_path / "first", tmp_path / "second"
-    first.write_text("current-context: b\n")
-    second.write_text(
-        "current-context: a\ncontexts: [{name: a, context: {namespace: one}}, {name: b, context: {namespace: two}}]\n"
-    )
-    assert _current_namespace(f"{first}:{tmp_path}/none:{second}") == "two"
-    assert _current_namespace(str(second)) == "one"
-    assert _current_namespace(str(tmp_path / "none")) == "default"
 
 
 def release(state: str, **units: Any) -> dict[str, Any]:

@@ -1,25 +1,27 @@
 """An approval request in words: what changed, what gates and evidence say, who approved and who is missing."""
 
-import shutil
-import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from modelrelease.cli.cluster import one_line
 from modelrelease.cli.evidence_text import figures
+from modelrelease.cli.terminal import one_line, wrapped
 
 Json = Mapping[str, Any]
 
-LABEL_WIDTH = 13
-"""Where the text of a line begins, behind its label."""
-
-MOST_WIDTH, SHOWN_FIGURES = 110, 4
-"""How wide lines become on a wide terminal, and how many figures of a piece of evidence are shown."""
+SHOWN_FIGURES = 4
+"""How many figures of a piece of evidence are shown."""
 
 
-def request_text(release: Json, stable: Json | None, candidate: Json | None, evidence: Sequence[Json] | None) -> str:
-    """What somebody who approves should see, as wide as the terminal. `stable` and `candidate` are kept units; None
+def request_text(
+    release: Json,
+    stable: Json | None,
+    candidate: Json | None,
+    evidence: Sequence[Json] | None,
+    *,
+    width: int | None,
+) -> str:
+    """What somebody who approves should see, in lines of `width` columns. `stable` and `candidate` are kept units; None
     where unreadable."""
     status, spec = release.get("status") or {}, release["spec"]
     arm, base = status.get("candidate") or {}, status.get("stable") or {}
@@ -36,7 +38,7 @@ def request_text(release: Json, stable: Json | None, candidate: Json | None, evi
     else:
         lines += [f"  evidence   {_submitted(one)}" for one in evidence]
     lines += request_lines(status.get("approval") or {})
-    return "\n".join(_wrapped(lines))
+    return "\n".join(wrapped(lines, width))
 
 
 def _judged(verdict: Json) -> str:
@@ -54,13 +56,6 @@ def _submitted(evidence: Json) -> str:
     suite = spec.get("suite") or {}
     which = f"{suite.get('name', '?')} {suite.get('version', '')}".strip()
     return f"{evidence['metadata']['name']} by {spec.get('producer', '?')}, {which}{said}"
-
-
-def _wrapped(lines: Iterable[str]) -> Iterator[str]:
-    """Each line in the terminal's width, what does not fit under where its text began."""
-    width = max(60, min(MOST_WIDTH, shutil.get_terminal_size((80, 24)).columns))
-    for line in map(one_line, lines):
-        yield from textwrap.wrap(line, width, subsequent_indent=" " * LABEL_WIDTH, break_on_hyphens=False) or [""]
 
 
 def request_lines(request: Json) -> list[str]:

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from modelrelease.cli.approval_text import open_entry, request_text, waiting_rows, waiting_text
-from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, fail, on_cluster
+from modelrelease.cli.cluster import Cluster, Context, Kubeconfig, Namespace, Output, echo, fail, on_cluster
 from modelrelease.cli.decide import Name, Reason, Role, Stage, changed_plan, decision, with_author
+from modelrelease.cli.terminal import width_of
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")]
 
@@ -36,6 +37,7 @@ def approve(
     yes: Yes = False,
     namespace: Namespace = "",
     kubeconfig: Kubeconfig = None,
+    context: Context = "",
     output: Output = "text",
 ) -> None:
     """Approve a stage in a role that RBAC grants you, after a look at what changed and what the gates say.
@@ -43,7 +45,16 @@ def approve(
     Bound to the unit, the plan and the evidence that are shown.
     """
     _decide(
-        "Approve", name, reason, namespace, kubeconfig, output, role=role, stage=stage, yes=yes, changed=policy_change
+        "Approve",
+        name,
+        reason,
+        namespace,
+        Cluster(kubeconfig, context),
+        output,
+        role=role,
+        stage=stage,
+        yes=yes,
+        changed=policy_change,
     )
 
 
@@ -54,10 +65,11 @@ def reject(
     yes: Yes = False,
     namespace: Namespace = "",
     kubeconfig: Kubeconfig = None,
+    context: Context = "",
     output: Output = "text",
 ) -> None:
     """Reject the candidate in a role that its plan asks: it is taken back, and stays so until somebody retries it."""
-    _decide("Reject", name, reason, namespace, kubeconfig, output, role=role, yes=yes)
+    _decide("Reject", name, reason, namespace, Cluster(kubeconfig, context), output, role=role, yes=yes)
 
 
 def accept_risk(
@@ -69,6 +81,7 @@ def accept_risk(
     yes: Yes = False,
     namespace: Namespace = "",
     kubeconfig: Kubeconfig = None,
+    context: Context = "",
     output: Output = "text",
 ) -> None:
     """Let one gate that is still undecided count as passed before one stage. A gate that fails is never accepted."""
@@ -79,13 +92,16 @@ def accept_risk(
     except ValueError as error:
         fail(f"--until {until!r}: write hours, minutes and seconds, such as 24h ({error})", 2)
     more = {"gate": gate, "expiresAt": ends.isoformat(timespec="seconds").replace("+00:00", "Z")}
-    _decide("AcceptRisk", name, reason, namespace, kubeconfig, output, stage=stage, yes=yes, more=more)
+    _decide(
+        "AcceptRisk", name, reason, namespace, Cluster(kubeconfig, context), output, stage=stage, yes=yes, more=more
+    )
 
 
 def approvals(
     name: Annotated[str | None, typer.Argument(help="Name of one ModelRelease; default: all.")] = None,
     namespace: Namespace = "",
     kubeconfig: Kubeconfig = None,
+    context: Context = "",
     output: Output = "text",
 ) -> None:
     """List what waits for whom, since when and until when."""
@@ -96,7 +112,7 @@ def approvals(
             return [await kube.get(api.RELEASES, namespace, name)]
         return list(await kube.list(api.RELEASES, namespace))
 
-    rows = waiting_rows(on_cluster(kubeconfig, read))
+    rows = waiting_rows(on_cluster(Cluster(kubeconfig, context), read))
     echo(rows, output, lambda: waiting_text(rows) or f"nothing waits for an approval in namespace {namespace}")
 
 
@@ -105,7 +121,7 @@ def _decide(
     name: str,
     reason: str,
     namespace: str,
-    kubeconfig: Any,
+    cluster: Cluster,
     output: str,
     *,
     yes: bool,
@@ -127,9 +143,9 @@ def _decide(
         body["spec"] |= more or {}
         if changed:
             body["spec"]["planDigest"] = changed_plan(release)
-        return body, await _shown(kube, namespace, release)
+        return body, await _shown(kube, namespace, release, width_of(sys.stdout if output == "text" else sys.stderr))
 
-    body, shown = on_cluster(kubeconfig, prepare)
+    body, shown = on_cluster(cluster, prepare)
     typer.echo(shown, err=output != "text")
     place = body["spec"].get("stage") or ("the whole release" if action == "Approve" else "this unit")
     place = "the changed policy" if changed else place
@@ -142,7 +158,7 @@ def _decide(
 
         return await kube.create(api.DECISIONS, namespace, body)
 
-    written = on_cluster(kubeconfig, write)
+    written = on_cluster(cluster, write)
     echo(written, output, lambda: f"releasedecision {written['metadata']['name']}: {action} {name}, because: {reason}")
 
 
@@ -165,7 +181,7 @@ def _says_yes(question: str) -> bool:
         return False
 
 
-async def _shown(kube: Any, namespace: str, release: Any) -> str:
+async def _shown(kube: Any, namespace: str, release: Any, width: int | None) -> str:
     """What is decided on, with as much of it as this person may read."""
     from modelrelease.controller import kube as api
 
@@ -183,4 +199,4 @@ async def _shown(kube: Any, namespace: str, release: Any) -> str:
         evidence = [each for each in listed if each["spec"].get("unitDigest") == digest]
     except api.ApiError:
         evidence = None
-    return request_text(release, units["stable"], units["candidate"], evidence)
+    return request_text(release, units["stable"], units["candidate"], evidence, width=width)

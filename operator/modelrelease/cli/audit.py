@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from modelrelease.cli import prune
-from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, fail, on_cluster
+from modelrelease.cli.cluster import Cluster, Context, Kubeconfig, Namespace, Output, echo, fail, on_cluster
 from modelrelease.cli.exits import EXIT_ERROR, EXIT_NOT_FOUND
 from modelrelease.cli.exports import hashes, lines
 from modelrelease.governance.chain import Anchor, Chain, Finding, Report, line_of, verify
@@ -29,10 +29,11 @@ def export(
     namespace: Namespace = "",
     all_namespaces: Everywhere = False,
     kubeconfig: Kubeconfig = None,
+    context: Context = "",
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write here; default: stdout.")] = None,
 ) -> None:
     """Write records as JSON Lines, oldest first, in the form that `verify` checks byte by byte."""
-    specs = _specs(kubeconfig, name, None if all_namespaces else namespace)
+    specs = _specs(Cluster(kubeconfig, context), name, None if all_namespaces else namespace)
     with ExitStack() as stack:
         target = stack.enter_context(out.open("wb")) if out else sys.stdout.buffer
         for spec in specs:
@@ -47,6 +48,7 @@ def checkpoint(
     namespace: Namespace = "",
     all_namespaces: Everywhere = False,
     kubeconfig: Kubeconfig = None,
+    context: Context = "",
     append: Annotated[
         Path | None, typer.Option("--append", metavar="FILE", help="Add it to this file; default: stdout.")
     ] = None,
@@ -57,7 +59,7 @@ def checkpoint(
     if files:
         report = _verified(files, ())
     else:
-        report = verify(map(line_of, _specs(kubeconfig, None, None if all_namespaces else namespace)))
+        report = verify(map(line_of, _specs(Cluster(kubeconfig, context), None, None if all_namespaces else namespace)))
     if report.findings:
         _say(report)
         fail("nothing was signed: the records do not fit together")
@@ -118,14 +120,14 @@ def _verified(
         fail(f"{error.filename}: {error.strerror}")
 
 
-def _specs(kubeconfig: Path | None, name: str | None, namespace: str | None) -> list[Any]:
+def _specs(cluster: Cluster, name: str | None, namespace: str | None) -> list[Any]:
     from modelrelease.controller import kube as api
 
     async def read(kube: Any) -> list[Any]:
         chosen = {"labelSelector": f"modelrelease.dev/release={name}"} if name else {}
         return list(await kube.list(api.RECORDS, namespace, **chosen))
 
-    specs = [obj["spec"] for obj in on_cluster(kubeconfig, read)]
+    specs = [obj["spec"] for obj in on_cluster(cluster, read)]
     if name and not specs:
         fail(f"there are no records of a release {name} in namespace {namespace}", EXIT_NOT_FOUND)
     return sorted(specs, key=lambda spec: (_chain(spec), spec["sequence"]))

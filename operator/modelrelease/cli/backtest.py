@@ -1,7 +1,7 @@
 """`modelrelease backtest`: what a release's gates would have said over Prometheus' history, and how often wrongly.
 
-Nothing is written and the release need not exist. With --prometheus and no kubeconfig no cluster is asked: templates,
-route and sources are then what the files hold.
+Nothing is written and the release need not exist. With --prometheus and neither kubeconfig nor context no cluster is
+asked: templates, route and sources are then what the files hold.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelrelease.cli.cluster import Kubeconfig, Output, echo, fail, on_cluster
+from modelrelease.cli.cluster import Cluster, Context, Kubeconfig, Output, echo, fail, on_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +79,7 @@ def backtest(
         Path | None, typer.Option(help="Folder with the files that the MetricsSource names.")
     ] = None,
     kubeconfig: Kubeconfig = None,
+    context: Context = "",
     output: Output = "text",
 ) -> None:
     """Replay a release's gates over Prometheus' history: when each would have stopped it, false alarms per week."""
@@ -95,7 +96,9 @@ def backtest(
     now = datetime.now(UTC)
     span, arms = _span(from_, to, step, now), _arms(candidate, stable)
     docs = load(files)
-    subject = subject_of(docs, release_in(docs, files), namespace, prometheus, credentials_dir, kubeconfig, on_cluster)
+    subject = subject_of(
+        docs, release_in(docs, files), namespace, prometheus, credentials_dir, Cluster(kubeconfig, context), on_cluster
+    )
     history = _read(subject, span, arms, divide=split != "request", quiet=output != "text" and not sys.stdout.isatty())
     settings = _settings(
         subject,

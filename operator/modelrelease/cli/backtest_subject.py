@@ -7,7 +7,7 @@ from typing import Any
 
 from modelrelease.api.convert import unit_of
 from modelrelease.cli import measure
-from modelrelease.cli.cluster import fail
+from modelrelease.cli.cluster import Cluster, fail
 from modelrelease.cli.governed import Governance, Refused, govern, govern_offline
 from modelrelease.domain.canonical import short
 from modelrelease.domain.exposure import REST
@@ -50,15 +50,15 @@ def subject_of(
     namespace: str | None,
     address: str | None,
     credentials: Path | None,
-    kubeconfig: Path | None,
+    cluster: Cluster,
     on_cluster: Callable[..., Any],
 ) -> Subject:
     """Read everything that is needed; faults end the command."""
     where = namespace or doc["metadata"].get("namespace") or "default"
     ask = measure.Ask(0.0, address, credentials)
-    if address is not None and kubeconfig is None:
+    if address is not None and cluster == Cluster():
         return _offline(docs, doc, where, ask)
-    found: Subject = on_cluster(kubeconfig, lambda kube: _online(kube, docs, doc, where, ask))
+    found: Subject = on_cluster(cluster, lambda kube: _online(kube, docs, doc, where, ask))
     return found
 
 

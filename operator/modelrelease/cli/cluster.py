@@ -2,44 +2,43 @@
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
-from unicodedata import category
 
 import typer
 
-from modelrelease.cli.exits import EXIT_ERROR
+from modelrelease.cli.exits import EXIT_ERROR, EXIT_USAGE
+from modelrelease.cli.kubeconfig import namespace_of, unknown_context
+from modelrelease.cli.terminal import one_line
 
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where a cluster is: a kubeconfig, None for the usual one, and a context in it, "" for the current one."""
+
+    kubeconfig: Path | None = None
+    context: str = ""
+
+
 def _namespace_of_context(ctx: typer.Context, given: str) -> str:
-    """What was given, else the namespace of the kubeconfig's current context, as kubectl does it."""
-    return given or _current_namespace(str(ctx.params.get("kubeconfig") or Path.home() / ".kube" / "config"))
-
-
-def _current_namespace(files: str) -> str:
-    """The namespace that is meant where nobody names one; `files` is a path, or several as in KUBECONFIG."""
-    import yaml
-
-    current: str | None = None
-    contexts: dict[str | None, dict[str, str]] = {}
-    try:
-        for file in map(Path, filter(None, files.split(os.pathsep))):
-            config = yaml.safe_load(file.read_text()) if file.exists() else {}
-            current = current or config.get("current-context")
-            contexts = {entry["name"]: entry["context"] for entry in config.get("contexts") or []} | contexts
-        return str(contexts[current].get("namespace") or "default")
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError):
-        return "default"
+    """What was given, else the namespace of the context that is meant, as kubectl does it."""
+    return given or namespace_of(ctx.params.get("kubeconfig"), ctx.params.get("context") or "")
 
 
 Kubeconfig = Annotated[
     Path | None,
     typer.Option("--kubeconfig", envvar="KUBECONFIG", is_eager=True, help="Kubeconfig file.", show_default=False),
+]
+Context = Annotated[
+    str,
+    typer.Option(
+        "--context", is_eager=True, help="Context of the kubeconfig; default: the current.", show_default=False
+    ),
 ]
 Namespace = Annotated[
     str,
@@ -48,22 +47,25 @@ Namespace = Annotated[
         "-n",
         callback=_namespace_of_context,
         show_default=False,
-        help="Namespace of the release; default: the current context's.",
+        help="Namespace of the release; default: the context's.",
     ),
 ]
 Output = Annotated[str, typer.Option("--output", "-o", help="text, json or yaml.")]
 
 
-def on_cluster(kubeconfig: Path | None, do: Callable[[Any], Awaitable[Result]]) -> Result:
+def on_cluster(cluster: Cluster, do: Callable[[Any], Awaitable[Result]]) -> Result:
     """Run `do` with a connection.
 
-    Errors become one line on standard error and an exit code: 3 not found, 4 denied, 1 anything else.
+    Errors become one line on standard error and an exit code: 2 no such context, 3 not found, 4 denied, 1 all else.
     """
     from modelrelease.cli.errors import explained
     from modelrelease.controller.kube import ApiError, Kube
 
+    if unknown := unknown_context(cluster.kubeconfig, cluster.context):
+        fail(one_line(unknown), EXIT_USAGE)
+
     async def connected() -> Result:
-        async with Kube(kubeconfig) as kube:
+        async with Kube(cluster.kubeconfig, context=cluster.context) as kube:
             return await do(kube)
 
     try:
@@ -86,11 +88,6 @@ def fail(message: str, code: int = EXIT_ERROR) -> NoReturn:
     """End the command with one sentence on standard error."""
     typer.echo(f"error: {message}", err=True)
     raise typer.Exit(code)
-
-
-def one_line(text: str) -> str:
-    """Text with what a producer may have hidden in a name made visible: line ends, escapes, marks of direction."""
-    return "".join(char if category(char) not in ("Cc", "Cf", "Zl", "Zp") else ascii(char)[1:-1] for char in text)
 
 
 def echo(value: Any, output: str, text: Callable[[], str]) -> None:

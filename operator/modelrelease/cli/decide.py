@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, fail, on_cluster, who_asks
+from modelrelease.cli.cluster import Cluster, Context, Kubeconfig, Namespace, Output, echo, fail, on_cluster, who_asks
 
 
 def _said(reason: str) -> str:
@@ -36,17 +36,27 @@ def register(app: typer.Typer) -> None:
 
 
 def pause(
-    name: Name, reason: Reason, namespace: Namespace = "", kubeconfig: Kubeconfig = None, output: Output = "text"
+    name: Name,
+    reason: Reason,
+    namespace: Namespace = "",
+    kubeconfig: Kubeconfig = None,
+    context: Context = "",
+    output: Output = "text",
 ) -> None:
     """Hold a release where it is. Stop conditions still take traffic back."""
-    _decide("Pause", name, reason, namespace, kubeconfig, output)
+    _decide("Pause", name, reason, namespace, Cluster(kubeconfig, context), output)
 
 
 def resume(
-    name: Name, reason: Reason, namespace: Namespace = "", kubeconfig: Kubeconfig = None, output: Output = "text"
+    name: Name,
+    reason: Reason,
+    namespace: Namespace = "",
+    kubeconfig: Kubeconfig = None,
+    context: Context = "",
+    output: Output = "text",
 ) -> None:
     """Let a paused release go on."""
-    _decide("Resume", name, reason, namespace, kubeconfig, output)
+    _decide("Resume", name, reason, namespace, Cluster(kubeconfig, context), output)
 
 
 def promote(
@@ -55,10 +65,11 @@ def promote(
     stage: Stage = None,
     namespace: Namespace = "",
     kubeconfig: Kubeconfig = None,
+    context: Context = "",
     output: Output = "text",
 ) -> None:
     """Shorten the waiting of the present stage. Gates, samples and approvals still count."""
-    _decide("Promote", name, reason, namespace, kubeconfig, output, stage=stage)
+    _decide("Promote", name, reason, namespace, Cluster(kubeconfig, context), output, stage=stage)
 
 
 def abort(
@@ -69,20 +80,26 @@ def abort(
     ] = False,
     namespace: Namespace = "",
     kubeconfig: Kubeconfig = None,
+    context: Context = "",
     output: Output = "text",
 ) -> None:
     """Take the candidate's traffic back now. Final for this unit until somebody retries it.
 
     Without a candidate it takes back the unit that is in its watch.
     """
-    _decide("Abort", name, reason, namespace, kubeconfig, output, watched=watched)
+    _decide("Abort", name, reason, namespace, Cluster(kubeconfig, context), output, watched=watched)
 
 
 def retry(
-    name: Name, reason: Reason, namespace: Namespace = "", kubeconfig: Kubeconfig = None, output: Output = "text"
+    name: Name,
+    reason: Reason,
+    namespace: Namespace = "",
+    kubeconfig: Kubeconfig = None,
+    context: Context = "",
+    output: Output = "text",
 ) -> None:
     """Start a stopped unit again, at the first stage."""
-    _decide("Retry", name, reason, namespace, kubeconfig, output)
+    _decide("Retry", name, reason, namespace, Cluster(kubeconfig, context), output)
 
 
 def override(
@@ -93,6 +110,7 @@ def override(
     stage: Annotated[str | None, typer.Option(help="The only stage that it is for; default: all of them.")] = None,
     namespace: Namespace = "",
     kubeconfig: Kubeconfig = None,
+    context: Context = "",
     output: Output = "text",
 ) -> None:
     """Let an urgent release go on outside its windows and in freezes. Gates, samples and approvals still count."""
@@ -108,7 +126,7 @@ def override(
         fail("--incident is empty: name the incident, such as INC-123", 2)
     until = (datetime.now(UTC) + lasts).isoformat(timespec="seconds").replace("+00:00", "Z")
     more = {"incident": incident, "expiresAt": until}
-    _decide("Override", name, reason, namespace, kubeconfig, output, stage=stage, more=more)
+    _decide("Override", name, reason, namespace, Cluster(kubeconfig, context), output, stage=stage, more=more)
 
 
 def _decide(
@@ -116,7 +134,7 @@ def _decide(
     name: str,
     reason: str,
     namespace: str,
-    kubeconfig: Any,
+    cluster: Cluster,
     output: str,
     *,
     stage: str | None = None,
@@ -134,7 +152,7 @@ def _decide(
         body["spec"] |= more or {}
         return await kube.create(api.DECISIONS, namespace, body), release
 
-    written, release = on_cluster(kubeconfig, write)
+    written, release = on_cluster(cluster, write)
     what = f"{action} {name}{_version(release, written['spec'].get('digest'))}, because: {reason}"
     echo(written, output, lambda: f"releasedecision {written['metadata']['name']}: {what}")
 

@@ -71,4 +71,4 @@ def _denied(status: int, verb: str, path: str, said: str) -> str:
 
 def _silent(said: str) -> str:
     text = re.sub(r" ssl:\S+ \[(.*)\]", r" (\1)", said)
-    return f"the API server: {text}; is the cluster up, and is it the one that KUBECONFIG or --kubeconfig means?"
+    return f"the API server: {text}; is the cluster up, and is it the one that you mean (--kubeconfig, --context)?"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, fail, on_cluster, who_asks
+from modelrelease.cli.cluster import Cluster, Context, Kubeconfig, Namespace, Output, echo, fail, on_cluster, who_asks
 from modelrelease.cli.exits import EXIT_DENIED, MAY_READ
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def submit(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Have the API server check it and keep nothing.")] = False,
     namespace: Namespace = "",
     kubeconfig: Kubeconfig = None,
+    context: Context = "",
     output: Output = "text",
 ) -> None:
     """Submit offline results of a release's unit, as the user that you are."""
@@ -88,27 +89,43 @@ def submit(
             typer.echo(evidence_writing.shown(body))
         return await kube.create(api.EVIDENCES, namespace, body, dry_run=dry_run)
 
-    written = on_cluster(kubeconfig, write)
+    written = on_cluster(Cluster(kubeconfig, context), write)
     kept = "checked by the API server, not kept (dry run)" if dry_run else "submitted"
     written["metadata"].pop("managedFields", None)
     echo(written, output, lambda: f"releaseevidence {written['metadata']['name']}: {kept}")
 
 
 @app.command(name="list")
-def list_(release: Release, namespace: Namespace = "", kubeconfig: Kubeconfig = None, output: Output = "text") -> None:
-    """List a release's offline evidence, the newest first."""
+def list_(
+    release: Release,
+    namespace: Namespace = "",
+    kubeconfig: Kubeconfig = None,
+    context: Context = "",
+    output: Output = "text",
+) -> None:
+    """List a release's offline evidence, the newest first.
+
+    COUNTS is what a piece says of its own time, and "no" where the release's status doubts it or its producer. The
+    operator asks again before each raise; `evidence show` has its verdict on each demand.
+    """
     from modelrelease.cli import evidence_text
 
-    found, evidence = on_cluster(kubeconfig, lambda kube: _read(kube, release, namespace))
+    found, evidence = on_cluster(Cluster(kubeconfig, context), lambda kube: _read(kube, release, namespace))
     echo([each["spec"] for each in evidence], output, lambda: evidence_text.listed(found, evidence, _now()))
 
 
 @app.command()
-def show(release: Release, namespace: Namespace = "", kubeconfig: Kubeconfig = None, output: Output = "text") -> None:
+def show(
+    release: Release,
+    namespace: Namespace = "",
+    kubeconfig: Kubeconfig = None,
+    context: Context = "",
+    output: Output = "text",
+) -> None:
     """Show what a release's entry demands are, what its evidence says about them, and the results behind it."""
     from modelrelease.cli import evidence_text
 
-    found, evidence = on_cluster(kubeconfig, lambda kube: _read(kube, release, namespace))
+    found, evidence = on_cluster(Cluster(kubeconfig, context), lambda kube: _read(kube, release, namespace))
     entry = (found.get("status") or {}).get("entry") or []
     data = {"release": release, "entry": entry, "evidence": [each["spec"] for each in evidence]}
     echo(data, output, lambda: evidence_text.shown(found, evidence, _now()))

@@ -1,15 +1,19 @@
 """How offline evidence is shown in a terminal: what is demanded, what there is, what each piece of it says."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from modelrelease.api.convert import evidence_of
-from modelrelease.cli.cluster import one_line
+from modelrelease.cli.terminal import one_line
 from modelrelease.domain.canonical import short
+from modelrelease.domain.offline import OfflineEvidence
 from modelrelease.domain.release import Fault
 
 Json = Mapping[str, Any]
+
+_DOUBTED = re.compile(r"ReleaseEvidence (?P<name>\S+) (?:by .+?|of stable) does not count: (?P<why>.+)", re.DOTALL)
 
 
 def listed(release: Json, evidence: Sequence[Json], now: datetime) -> str:
@@ -20,7 +24,7 @@ def listed(release: Json, evidence: Sequence[Json], now: datetime) -> str:
     for item in evidence:
         spec = item["spec"]
         suite = f"{spec['suite']['name']} {spec['suite']['version']}"
-        whose, counts = _whose(release, spec["unitDigest"]), _counts(item, now)
+        whose, counts = _whose(release, spec["unitDigest"]), _counts(release, item, now)
         rows.append((item["metadata"]["name"], suite, whose, spec["producer"], f"{spec['producedAt'][:16]}Z", counts))
     rows = [tuple(map(one_line, row)) for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -61,13 +65,28 @@ def figures(spec: Json) -> Iterator[str]:
         yield str(each["type"])
 
 
-def _counts(item: Json, now: datetime) -> str:
+def _counts(release: Json, item: Json, now: datetime) -> str:
+    """What the evidence says of its own time, and what the release's status says of its producer."""
     found = evidence_of(item)
     if isinstance(found, Fault):
         return f"no: {found.message.partition(': ')[2]}"
+    if doubt := _doubt(release, found):
+        return f"no: {doubt}"
     if found.expires_at is None:
         return "yes"
     return "expired" if found.expires_at <= now else f"until {item['spec']['expiresAt'][:16]}Z"
+
+
+def _doubt(release: Json, found: OfflineEvidence) -> str:
+    """Why the operator does not believe a piece, "" where the status doubts neither it nor its producer.
+
+    The status names one doubted piece for each demand; a producer who may not vouch may not for the others either.
+    """
+    for said in (release.get("status") or {}).get("entry") or ():
+        named = _DOUBTED.search(str(said["sentence"]))
+        if named and (named["name"] == found.name or named["why"].startswith(f"{found.producer} may not ")):
+            return named["why"]
+    return ""
 
 
 def _contents(spec: Json) -> Iterator[str]:

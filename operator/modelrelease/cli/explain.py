@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, fail, on_cluster
+from modelrelease.cli.cluster import Cluster, Context, Kubeconfig, Namespace, Output, echo, fail, on_cluster
 from modelrelease.cli.exits import EXIT_ERROR, EXIT_NOT_FOUND
 
 
@@ -31,6 +31,7 @@ def explain(
     chart: Annotated[Path | None, typer.Option(help="Draw the evidence into this file, .svg or .png.")] = None,
     namespace: Namespace = "",
     kubeconfig: Kubeconfig = None,
+    context: Context = "",
     output: Output = "text",
 ) -> None:
     """Show why a release's gates say what they say: sentence, numbers, and the evidence over time."""
@@ -50,7 +51,7 @@ def explain(
         evidence = await kube.list(api.EVIDENCES, namespace)
         return release, records, [item for item in evidence if item["spec"]["releaseRef"]["name"] == name]
 
-    release, records, evidence = on_cluster(kubeconfig, read)
+    release, records, evidence = on_cluster(Cluster(kubeconfig, context), read)
     if release is None and not records:
         known = f"kubectl get modelreleases -n {namespace} lists those that there are"
         fail(f"there is no ModelRelease {name} in namespace {namespace}: {known}", EXIT_NOT_FOUND)

@@ -24,6 +24,10 @@ from modelrelease.cli import (
     sandbox,
     show,
 )
+from modelrelease.cli.cluster import fail
+from modelrelease.cli.exits import EXIT_USAGE
+from modelrelease.cli.kubeconfig import unknown_context
+from modelrelease.cli.terminal import one_line
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -75,6 +79,9 @@ def run(
     kubeconfig: Annotated[
         Path | None, typer.Option(envvar="KUBECONFIG", help="Kubeconfig file; default: the pod's service account.")
     ] = None,
+    context: Annotated[
+        str, typer.Option(help="Context of that kubeconfig; default: the current.", show_default=False)
+    ] = "",
     namespace_of_lease: Annotated[str, typer.Option(help="Namespace of the leader's Lease.")] = "modelrelease-system",
     listen: Annotated[str, typer.Option(help="Where /healthz, /readyz and /metrics are; port 0: any free one.")] = (
         "127.0.0.1:8080"
@@ -117,9 +124,14 @@ def run(
         raise typer.BadParameter(f"{log_format!r}: write json or text", param_hint="--log-format")
     if log_level.upper() not in LOG_LEVELS:
         raise typer.BadParameter(f"{log_level!r}: write one of {', '.join(LOG_LEVELS)}", param_hint="--log-level")
+    if context and kubeconfig is None:
+        raise typer.BadParameter("it is looked up in a kubeconfig: give --kubeconfig as well", param_hint="--context")
+    if unknown := unknown_context(kubeconfig, context):
+        fail(one_line(unknown), EXIT_USAGE)
     set_up_logs(as_json=log_format == "json", level=log_level.upper())
     settings = OperatorSettings(
         kubeconfig=kubeconfig,
+        context=context,
         lease_namespace=namespace_of_lease,
         lease_duration_s=lease_duration,
         lease_renew_s=lease_duration / 5,

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from modelrelease.cli.cluster import Kubeconfig, Output, echo, fail, on_cluster
+from modelrelease.cli.cluster import Cluster, Context, Kubeconfig, Output, echo, fail, on_cluster
 
 LONGEST_WINDOW_S = 7 * 86400
 EXIT_TOO_SHORT = 1
@@ -46,6 +46,7 @@ def plan(
         Path | None, typer.Option(help="Folder with the files that the MetricsSource names.")
     ] = None,
     kubeconfig: Kubeconfig = None,
+    context: Context = "",
     output: Output = "text",
 ) -> None:
     """Show how long each stage needs for its samples, to see a worse candidate, and to prove an equal one."""
@@ -66,7 +67,7 @@ def plan(
         basis = given.offline(doc, docs, rate)
     else:
         ask = measure.Ask(length_s, prometheus, credentials_dir)
-        basis = on_cluster(kubeconfig, lambda kube: measure.measure(kube, doc, docs, where, ask))
+        basis = on_cluster(Cluster(kubeconfig, context), lambda kube: measure.measure(kube, doc, docs, where, ask))
     basis = numbers.over(basis)
     found = forecast(basis.plan, basis.measured, basis.settings)
     view = plan_text.View(doc["metadata"]["name"], where, found, basis, None if offline else window, length_s)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, fail, on_cluster
+from modelrelease.cli.cluster import Cluster, Context, Kubeconfig, Namespace, Output, echo, fail, on_cluster
 from modelrelease.cli.exports import hashes, lines
 from modelrelease.domain.record import Head, record_name
 from modelrelease.governance.chain import Chain, Report, verify
@@ -26,6 +26,7 @@ def prune(
     namespace: Namespace = "",
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="All of the cluster.")] = False,
     kubeconfig: Kubeconfig = None,
+    context: Context = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     output: Output = "text",
@@ -47,18 +48,18 @@ def prune(
     if report.findings:
         fail(f"nothing was deleted: the export is wrong: {report.findings[0]}; see modelrelease audit verify")
     before = datetime.now(UTC) - timedelta(days=older_than)
-    found = _found(kubeconfig, None if all_namespaces else namespace, before, hashes(files), report)
+    found = _found(Cluster(kubeconfig, context), None if all_namespaces else namespace, before, hashes(files), report)
     count = sum(len(each.heads) for each in found)
     if count and not dry_run:
         if not yes:
             typer.echo(_words(found, done=False), err=True)
             typer.confirm(f"Delete {count} records?", abort=True, err=True)
-        _delete(kubeconfig, found)
+        _delete(Cluster(kubeconfig, context), found)
     echo(_as_data(found), output, lambda: _words(found, done=not dry_run))
 
 
 def _found(
-    kubeconfig: Path | None,
+    cluster: Cluster,
     namespace: str | None,
     before: datetime,
     exported: dict[tuple[Chain, int], str],
@@ -70,15 +71,15 @@ def _found(
         return list(await kube.list(api.RECORDS, namespace))
 
     chains: dict[Chain, list[Kept]] = {}
-    for obj in on_cluster(kubeconfig, read):
+    for obj in on_cluster(cluster, read):
         spec = obj["spec"]
         chain = (obj["metadata"]["namespace"], spec["release"]["name"])
         written = datetime.fromisoformat(obj["metadata"]["creationTimestamp"])
         chains.setdefault(chain, []).append(Kept(Head(spec["sequence"], spec["hash"]), written < before))
-    return [retired(chain, cluster, exported, report) for chain, cluster in sorted(chains.items())]
+    return [retired(chain, kept, exported, report) for chain, kept in sorted(chains.items())]
 
 
-def _delete(kubeconfig: Path | None, found: Iterable[Retired]) -> None:
+def _delete(cluster: Cluster, found: Iterable[Retired]) -> None:
     """Oldest first, so that what is left after an interruption is a chain all the same."""
     from rich.console import Console
     from rich.progress import Progress
@@ -96,7 +97,7 @@ def _delete(kubeconfig: Path | None, found: Iterable[Retired]) -> None:
                 except NotFound:
                     continue
 
-    on_cluster(kubeconfig, delete)
+    on_cluster(cluster, delete)
 
 
 def _as_data(found: Iterable[Retired]) -> Any:

@@ -1,11 +1,13 @@
 """`modelrelease status`: where a release stands, in words: stages, gates with their numbers, records, why it waits."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
 
 from modelrelease.cli.approval_text import request_lines
-from modelrelease.cli.cluster import Kubeconfig, Namespace, Output, echo, on_cluster, one_line
+from modelrelease.cli.cluster import Cluster, Context, Kubeconfig, Namespace, Output, echo, on_cluster
+from modelrelease.cli.terminal import one_line, width_of, wrapped
 
 
 def register(app: typer.Typer) -> None:
@@ -18,6 +20,7 @@ def status(
     name: Annotated[str, typer.Argument(help="Name of the ModelRelease.")],
     namespace: Namespace = "",
     kubeconfig: Kubeconfig = None,
+    context: Context = "",
     output: Output = "text",
 ) -> None:
     """Show where a release stands and why it waits."""
@@ -26,14 +29,15 @@ def status(
     async def read(kube: Any) -> Any:
         return await kube.get(api.RELEASES, namespace, name)
 
-    release = on_cluster(kubeconfig, read)
-    echo(release, output, lambda: describe(release))
+    release = on_cluster(Cluster(kubeconfig, context), read)
+    echo(release, output, lambda: describe(release, width=width_of(sys.stdout)))
 
 
 def history(
     name: Annotated[str, typer.Argument(help="Name of the ModelRelease.")],
     namespace: Namespace = "",
     kubeconfig: Kubeconfig = None,
+    context: Context = "",
     output: Output = "text",
 ) -> None:
     """Show a release's records, oldest first."""
@@ -45,17 +49,17 @@ def history(
             await kube.get(api.RELEASES, namespace, name)
         return list(found)
 
-    records = sorted(on_cluster(kubeconfig, read), key=lambda record: record["spec"]["sequence"])
+    records = sorted(on_cluster(Cluster(kubeconfig, context), read), key=lambda record: record["spec"]["sequence"])
     specs = [record["spec"] for record in records]
     lines = [
-        f"{s['sequence']:>4}  {s['body'].get('at', '')[:19]}Z  {s['kind']:<15} {s['body'].get('message', '')}"
+        one_line(f"{s['sequence']:>4}  {s['body'].get('at', '')[:19]}Z  {s['kind']:<15} {s['body'].get('message', '')}")
         for s in specs
     ]
     echo(specs, output, lambda: "\n".join(lines) or f"no records of {name} in namespace {namespace}")
 
 
-def describe(release: Any) -> str:
-    """A release in words, from the object alone."""
+def describe(release: Any, *, width: int | None = None) -> str:
+    """A release in words, from the object alone; in lines of `width` columns, or as long as they come."""
     said = release.get("status") or {}
     metadata = release["metadata"]
     lines = [f"{metadata['namespace']}/{metadata['name']}  state {said.get('state', 'unknown')}"]
@@ -78,7 +82,7 @@ def describe(release: Any) -> str:
         sentence = gate["sentence"].removeprefix(f"{called}: ")
         lines.append(f"  gate       {gate['outcome']:<10} {gate['name']}{where}: {sentence}")
     for verdict in said.get("entry") or []:
-        lines.append(one_line(f"  entry      {verdict['outcome']:<10} {verdict['sentence']}"))
+        lines.append(f"  entry      {verdict['outcome']:<10} {verdict['sentence']}")
     lines += request_lines(said.get("approval") or {})
     for condition in said.get("conditions") or []:
         lines.append(
@@ -88,4 +92,4 @@ def describe(release: Any) -> str:
         lines.append(
             f"  outcome    {outcome['at'][:19]}Z {outcome['version']} {outcome['outcome']}: {outcome['message']}"
         )
-    return "\n".join(lines)
+    return "\n".join(wrapped(lines, width))

@@ -100,10 +100,13 @@ Observer = Callable[[str, str, int, float], None]
 
 
 class Kube:
-    """One connection to one API server. Use as an async context manager."""
+    """One connection to one API server. Use as an async context manager.
 
-    def __init__(self, kubeconfig: Path | None = None, *, timeout_s: float = 5.0) -> None:
-        self._kubeconfig = kubeconfig
+    `context`: of the kubeconfig, "" for its current one; with one no pod's service account is looked for.
+    """
+
+    def __init__(self, kubeconfig: Path | None = None, *, context: str = "", timeout_s: float = 5.0) -> None:
+        self._kubeconfig, self._context = kubeconfig, context
         self._timeout_s = timeout_s
         self._api: Any = None
         self.observe: Observer = lambda verb, plural, status, seconds: None
@@ -123,8 +126,9 @@ class Kube:
         return self
 
     async def _configure(self, settings: Any) -> None:
-        if self._kubeconfig is not None:
-            await config.load_kube_config(config_file=str(self._kubeconfig), client_configuration=settings)
+        if self._kubeconfig is not None or self._context:
+            file, context = self._kubeconfig and str(self._kubeconfig), self._context or None
+            await config.load_kube_config(config_file=file, context=context, client_configuration=settings)
             return
         try:
             config.load_incluster_config(client_configuration=settings)

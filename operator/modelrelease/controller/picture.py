@@ -53,7 +53,7 @@ class Picture:
 
     def watch(self) -> None:
         """Begin the watches."""
-        self._watching = Watching(self._settings.kubeconfig, self._see)
+        self._watching = Watching(self._settings.kubeconfig, self._see, context=self._settings.context)
         self._watching.start()
 
     async def stop(self) -> None:

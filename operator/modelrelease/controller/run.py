@@ -59,7 +59,7 @@ class Operator:
         settings = self.settings
         await self.probes.start(settings.listen_host, settings.listen_port)
         try:
-            async with Kube(settings.kubeconfig, timeout_s=settings.api_timeout_s) as api:
+            async with Kube(settings.kubeconfig, context=settings.context, timeout_s=settings.api_timeout_s) as api:
                 api.observe = self.telemetry.observe_api
                 leadership = Leadership(api, settings)
                 if not await _first(leadership.acquire(), stop.wait()):

@@ -12,6 +12,9 @@ class OperatorSettings:
     kubeconfig: Path | None = None
     """Kubeconfig file; None: the pod's service account, else the default kubeconfig."""
 
+    context: str = ""
+    """Context of the kubeconfig; "": its current one."""
+
     lease_namespace: str = "modelrelease-system"
     """Where the leader's Lease is."""
 

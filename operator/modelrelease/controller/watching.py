@@ -49,7 +49,10 @@ class _NoDiffBase(kopf.DiffBaseStorage):  # type: ignore[misc]
 class Watching:
     """Runs kopf in a thread. `alive` is False once it ended, for whatever reason."""
 
-    def __init__(self, kubeconfig: Path | None, sink: Sink, *, resources: Collection[Resource] = WATCHED) -> None:
+    def __init__(
+        self, kubeconfig: Path | None, sink: Sink, *, context: str = "", resources: Collection[Resource] = WATCHED
+    ) -> None:
+        self._context = context
         self._kubeconfig, self._sink, self._resources = kubeconfig, sink, resources
         self._stop, self._ready = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -119,7 +122,7 @@ class Watching:
 
     def _login(self, **kwargs: Any) -> Any:
         if self._kubeconfig is not None:
-            return _from_kubeconfig(self._kubeconfig)
+            return _from_kubeconfig(self._kubeconfig, self._context)
         return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
 
@@ -136,14 +139,14 @@ def _settings() -> kopf.OperatorSettings:
     return settings
 
 
-def _from_kubeconfig(path: Path) -> kopf.ConnectionInfo:
+def _from_kubeconfig(path: Path, context: str) -> kopf.ConnectionInfo:
     import yaml
 
     content = yaml.safe_load(path.read_text())
-    current = content.get("current-context") or content["contexts"][0]["name"]
-    context = next(item["context"] for item in content["contexts"] if item["name"] == current)
-    cluster = next(item["cluster"] for item in content["clusters"] if item["name"] == context["cluster"])
-    user = next(item["user"] for item in content["users"] if item["name"] == context["user"])
+    wanted = context or content.get("current-context") or content["contexts"][0]["name"]
+    place = next(item["context"] for item in content["contexts"] if item["name"] == wanted)
+    cluster = next(item["cluster"] for item in content["clusters"] if item["name"] == place["cluster"])
+    user = next(item["user"] for item in content["users"] if item["name"] == place["user"])
     return kopf.ConnectionInfo(
         server=cluster["server"],
         ca_path=cluster.get("certificate-authority"),
