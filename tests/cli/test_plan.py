@@ -191,7 +191,7 @@ def test_a_cluster_that_does_not_answer_is_said(release: Path, tmp_path: Path) -
     kubeconfig.write_text(yaml.safe_dump(config))
     result = plan("-f", release, "--kubeconfig", kubeconfig)
     assert result.exit_code == 1
-    assert "is the cluster up, and is it the one that KUBECONFIG or --kubeconfig means?" in result.output
+    assert "is the cluster up, and is it the one that KUBECONFIG, --kubeconfig or --context means?" in result.output
 
 
 def test_it_says_when_the_first_raise_can_be(release: Path) -> None:

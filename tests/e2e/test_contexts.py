@@ -52,7 +52,7 @@ def test_a_command_asks_the_cluster_of_the_named_context_in_its_namespace(
     assert f"namespace {namespace}" in here.output
     gone = CliRunner().invoke(app, [*words.split(), "--kubeconfig", str(config)])
     assert gone.exit_code == 1
-    assert "is it the one that you mean (--kubeconfig, --context)" in gone.output
+    assert "that KUBECONFIG, --kubeconfig or --context means" in gone.output
 
 
 def test_the_operator_leads_where_its_context_says(installed: Sandbox, namespace: str, tmp_path: Path) -> None:

@@ -71,4 +71,5 @@ def _denied(status: int, verb: str, path: str, said: str) -> str:
 
 def _silent(said: str) -> str:
     text = re.sub(r" ssl:\S+ \[(.*)\]", r" (\1)", said)
-    return f"the API server: {text}; is the cluster up, and is it the one that you mean (--kubeconfig, --context)?"
+    which = "KUBECONFIG, --kubeconfig or --context"
+    return f"the API server: {text}; is the cluster up, and is it the one that {which} means?"
