@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,7 +12,7 @@ from modelrelease.sandbox.errors import ApiError
 from modelrelease.sandbox.load import LoadThread
 from modelrelease.sandbox.process import Part
 from modelrelease.sandbox.scene import Scene, default_gates
-from tests.e2e.lanes import Lane, delete, full, observing, stage, stage_name
+from tests.e2e.lanes import UNTIL_PROMOTED, Lane, begun, delete, full, observing, promote, stage, stage_name
 from tests.faults.history import OPERATOR, assert_order, assert_stays_down, raises, route_states, top
 from tests.faults.metrics import MetricsProxy, Trouble
 
@@ -29,8 +29,10 @@ IGNORANCE = {
 }
 """The evidence's fault: borne for as long as the plan says, then a reason to revert."""
 
-FAILING_S = 6
-"""Some twenty failing answers: more than enough for a verdict once they can be read, before anything is raised."""
+FAILING = 25
+"""So many failing answers are more than enough for a verdict once they can be read, before anything is raised."""
+
+SCRAPE_S = 1.0
 
 DRIFT_GATE = {"name": "drift", "template": "drift", "max": "100"}
 
@@ -60,12 +62,35 @@ def lane_of(scene: Scene, metrics: MetricsProxy, trouble: Trouble) -> Lane:
 
 
 def manifest(lane: Lane, trouble: Trouble, version: str) -> Json:
-    """Little patience with ignorance; where samples end, the stage shall not be over by what was seen before."""
+    """Little patience with ignorance; where samples end, the stage shall not be over by what was seen before.
+
+    The stage lasts until the trouble is there.
+    """
     gates = [*default_gates(), DRIFT_GATE] if trouble is Trouble.SEVERAL else default_gates()
     samples = 100_000 if trouble is Trouble.STALE else 5
-    made = lane.manifest(version, stages=[stage("some", 20, minDuration="6s", minSamples=samples), full()], gates=gates)
+    made = lane.manifest(version, stages=[until_promoted(samples), full()], gates=gates)
     made["spec"]["strategy"]["noData"] = {"missing": "3s", "broken": "3s"}
     return made
+
+
+def until_promoted(samples: int = 1) -> Json:
+    """A fifth of all."""
+    return stage("some", 20, minDuration=UNTIL_PROMOTED, minSamples=samples)
+
+
+def troubled(lane: Lane, trouble: Trouble) -> Callable[[Json], bool]:
+    """Whether the status says that the evidence is not there, or what followed from it; counters that fall are none."""
+
+    def told(status: Json) -> bool:
+        fresh = lane.condition("EvidenceFresh").get("status")
+        return trouble is Trouble.RESETS or fresh == "False" or status["state"] in ("Reverting", "Stopped")
+
+    return told
+
+
+def failing(load: LoadThread) -> bool:
+    """Enough failing answers have been given."""
+    return sum(sample.status >= 500 for sample in load.samples) >= FAILING
 
 
 def test_what_is_not_known_raises_nothing_an_outage_is_borne_and_anything_else_only_for_a_while(
@@ -73,33 +98,42 @@ def test_what_is_not_known_raises_nothing_an_outage_is_borne_and_anything_else_o
 ) -> None:
     scene.template("drift", {"metric": {"value": {"query": 'count(model_requests_total{service="${service}"})'}}})
     lanes = {trouble: lane_of(scene, metrics, trouble) for trouble in Trouble}
-    with ExitStack() as loads:
+    loads: dict[Trouble, LoadThread] = {}
+    with ExitStack() as running:
         for trouble, lane in lanes.items():
             scene.sandbox.apply(manifest(lane, trouble, "v1"))
-        for lane in lanes.values():
+        for trouble, lane in lanes.items():
             lane.wait_state("Settled")
-            loads.enter_context(LoadThread(lane.load(20, 180)))
+            loads[trouble] = running.enter_context(LoadThread(lane.load(20)))
         metrics.break_(lanes[Trouble.EMPTY].source_name, Trouble.EMPTY)
         for trouble, lane in lanes.items():
             scene.sandbox.apply(manifest(lane, trouble, "v2"))
-        candidates = {trouble: observing(lane, "some")["candidate"] for trouble, lane in lanes.items()}
+        candidates = {trouble: begun(lane)["candidate"] for trouble, lane in lanes.items()}
         for trouble, lane in lanes.items():
-            if trouble is not Trouble.EMPTY:
-                lane.wait("evidence", lambda _, lane=lane: lane.condition("EvidenceFresh").get("status") == "True")
+            if trouble is Trouble.EMPTY:
+                continue
+            seen = observing(lane, "some")
+            lane.wait("evidence", lambda _, lane=lane: lane.condition("EvidenceFresh").get("status") == "True")
             metrics.break_(lane.source_name, trouble)
+            lane.wait("the trouble", troubled(lane, trouble))
+            promote(lane, seen)
 
         for trouble, cause in IGNORANCE.items():
-            stopped = lanes[trouble].wait_state("Stopped", timeout_s=90)
+            stopped = lanes[trouble].wait_state("Stopped")
             assert stopped["stop"]["reason"] == f"Evidence{cause}", trouble
         lanes[Trouble.RESETS].wait_state("Settled")
         for trouble in OUTAGES:
+            lane = lanes[trouble]
+            lane.wait("down", lambda _, lane=lane: lane.condition("EvidenceFresh").get("reason") == "SourceDown")
             status, fresh = lanes[trouble].status(), lanes[trouble].condition("EvidenceFresh")
             assert (status["state"], stage_name(status)) == ("Observing", "some"), trouble
             assert (fresh["status"], fresh["reason"]) == ("False", "SourceDown"), trouble
 
         for trouble in OUTAGES:
             lanes[trouble].fail(candidates[trouble]["revision"])
-        time.sleep(FAILING_S)
+        for trouble in OUTAGES:
+            lanes[trouble].wait("failing answers", lambda _, trouble=trouble: failing(loads[trouble]))
+        time.sleep(2 * SCRAPE_S)
         assert [lanes[trouble].status()["state"] for trouble in OUTAGES] == ["Observing"] * len(OUTAGES)
         for trouble in OUTAGES:
             metrics.mend(lanes[trouble].source_name)
@@ -129,10 +163,10 @@ def test_while_prometheus_is_down_nothing_rises_a_deletion_ends_and_afterwards_g
         lane.release("v1")
     for lane in lanes:
         lane.wait_state("Settled")
-    with ExitStack() as loads:
+    with ExitStack() as running:
+        loads = {lane: running.enter_context(LoadThread(lane.load(30))) for lane in lanes}
         for lane in lanes:
-            loads.enter_context(LoadThread(lane.load(30, 120)))
-            lane.release("v2", stages=[stage("some", 20, minDuration="3s"), full()])
+            lane.release("v2", stages=[until_promoted(), full()])
         candidates = {lane.name: observing(lane, "some")["candidate"] for lane in lanes}
         scene.sandbox.prometheus.stop()
         try:
@@ -143,6 +177,9 @@ def test_while_prometheus_is_down_nothing_rises_a_deletion_ends_and_afterwards_g
                 )
                 assert lane.condition("EvidenceFresh")["status"] == "False"
             delete(deleted)
+            for lane in (good, bad):
+                promote(lane)
+            bad.wait("failing answers", lambda _: failing(loads[bad]))
             time.sleep(4)
             for lane in (good, bad):
                 assert (lane.status()["state"], stage_name(lane.status())) == ("Observing", "some")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from modelrelease.domain.evidence import Cause, Evidence, SplitCount, Stratum, Tally
+from modelrelease.domain.evidence import Cause, Evidence, Problem, SplitCount, Stratum, Tally
 from modelrelease.domain.gate import Cost, Gate, Matcher, MatchOp, Mean, Ratio, Series
 from modelrelease.metrics.answers import Failed
 from modelrelease.metrics.collector import Collector
@@ -153,6 +153,44 @@ async def test_a_source_that_is_down_holds_and_loses_nothing() -> None:
     scrape(prometheus, 7, stable=1200, candidate=30)
     tick = await one(collector, 1000)
     assert sums(tick.evidence[0].strata) == (Tally(30, 3), Tally(200, 20))
+
+
+async def test_after_an_outage_nothing_stands_on_samples_from_before_it_and_a_missed_tick_is_no_outage() -> None:
+    prometheus = MemoryPrometheus()
+    scrape(prometheus, -3, stable=1000, candidate=0)
+    scrape(prometheus, 2, stable=1100, candidate=10)
+    collector = Collector(SETTINGS, prometheus)
+    collector.subscribe(subscription(ratio_gate()))
+    assert (await one(collector, 3)).evidence[0].problem is None
+    prometheus.fail = lambda _: Failed("HTTP 503")
+    await one(collector, 4)
+    prometheus.fail = lambda _: None
+    assert (await one(collector, 5)).evidence[0].problem is None
+    prometheus.fail = lambda _: Failed("HTTP 503")
+    for at_s in (6, 11, 16):
+        await one(collector, at_s)
+    prometheus.fail = lambda _: None
+    for at_s in (17, 18):
+        assert (await one(collector, at_s)).evidence[0].problem == Problem(
+            Cause.SOURCE_DOWN, "the source answers again, but has no sample since it was down"
+        )
+    scrape(prometheus, 19, stable=1200, candidate=30)
+    back = (await one(collector, 20)).evidence[0]
+    assert (back.problem, back.newest) == (None, after(19))
+
+
+async def test_a_source_that_is_back_without_samples_is_borne_no_longer_than_they_are_fresh() -> None:
+    prometheus = MemoryPrometheus()
+    scrape(prometheus, 2, stable=1100, candidate=10)
+    collector = Collector(SETTINGS, prometheus)
+    collector.subscribe(subscription(ratio_gate(), fresh_s=30))
+    await one(collector, 3)
+    prometheus.fail = lambda _: Failed("HTTP 503")
+    for at_s in (6, 11, 16):
+        await one(collector, at_s)
+    prometheus.fail = lambda _: None
+    causes = [cause_of((await one(collector, at_s)).evidence[0]) for at_s in (20, 32, 33)]
+    assert causes == [Cause.SOURCE_DOWN, Cause.SOURCE_DOWN, Cause.MISSING]
 
 
 async def test_samples_and_split_are_counted_from_the_stage_on() -> None:

@@ -65,6 +65,7 @@ class GateTracker:
         self.totals = [0.0, 0.0]
         self._parts = parts
         self._fault: Problem | None = None
+        self._down: tuple[float, float] | None = None
         self._interval_s = interval_s
         self._watched_from_s: float | None = None
         self._newest: dict[Target, float] = {}
@@ -118,9 +119,16 @@ class GateTracker:
         if self._fault is not None:
             return self._fault
         if self.failed is not None:
-            cause = Cause.SOURCE_DOWN if self.failed.retryable else Cause.BROKEN
-            return Problem(cause, self.failed.reason)
-        return self._broken(now_s - fresh_s) or self._missing(expected) or self._stale(now_s, fresh_s)
+            if not self.failed.retryable:
+                return Problem(Cause.BROKEN, self.failed.reason)
+            self._down = (self._down[0] if self._down else now_s, now_s)
+            return Problem(Cause.SOURCE_DOWN, self.failed.reason)
+        return (
+            self._broken(now_s - fresh_s)
+            or self._missing(expected)
+            or self._stale(now_s, fresh_s)
+            or self._nothing_since_down()
+        )
 
     def _watch(self) -> None:
         """Remember when series of this gate were first seen, which shows that Prometheus was scraping them by then."""
@@ -236,6 +244,17 @@ class GateTracker:
                         Cause.MISSING,
                         f"last sample of the {side} {now_s - newest_s:.0f} s ago ({self._selector(part)})",
                     )
+        return None
+
+    def _nothing_since_down(self) -> Problem | None:
+        """A source that was down for longer than a scrape and answers again may have nothing new to tell yet."""
+        if self._down is None:
+            return None
+        began_s, ended_s = self._down
+        newest_s = self.newest_s()
+        if ended_s - began_s >= self._interval_s and newest_s is not None and newest_s <= began_s:
+            return Problem(Cause.SOURCE_DOWN, "the source answers again, but has no sample since it was down")
+        self._down = None
         return None
 
     def _selector(self, part: Part, side: Side = Side.CANDIDATE) -> str:
