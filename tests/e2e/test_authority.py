@@ -47,7 +47,7 @@ def held(scene: Scene, reason: str, says: str) -> None:
         ready = scene.condition("Ready")
         return ready["reason"] == reason and says in ready["message"]
 
-    scene.wait(f"{reason}: {says}", there, 30)
+    scene.wait(f"{reason}: {says}", there)
 
 
 def test_an_accepted_risk_lets_one_stage_begin_and_counts_no_longer_than_it_says(
@@ -58,11 +58,11 @@ def test_an_accepted_risk_lets_one_stage_begin_and_counts_no_longer_than_it_says
     scene.settle()
     path = [
         stage("some", 20),
-        stage("half", 50, require="Proven", minDuration="9s"),
+        stage("half", 50, require="Proven", minDuration="21s"),
         stage("full", 100, require="NoHarm"),
     ]
     accept = ("accept-risk", "chat", "--yes", "--gate", "tiny", "--reason", "so rare that we answer by hand")
-    with LoadThread(scene.load(40, 120)):
+    with LoadThread(scene.load(40)):
         scene.release("v2", stages=path, gates=[TINY])
         observing(scene, "some")
         held(scene, "NotProven", "tiny")
@@ -72,14 +72,14 @@ def test_an_accepted_risk_lets_one_stage_begin_and_counts_no_longer_than_it_says
         revision = scene.status()["candidate"]["revision"]
         assert highest(scene, revision) == 200
 
-        said = does(scene, "carol", *accept, "--until", "8s")
+        said = does(scene, "carol", *accept, "--until", "20s")
         observing(scene, "half")
         shown = scene.condition("RiskAccepted")
         assert "gate tiny undecided before stage half, accepted by carol" in shown["message"]
         held(scene, "RiskAcceptanceEnded", "wait for proof, or accept it again: modelrelease accept-risk chat")
         assert not scene.condition("RiskAccepted")
         assert (stage_name(scene.status()), highest(scene, revision)) == ("half", 500)
-        again = does(scene, "carol", *accept, "--until", "1m")
+        again = does(scene, "carol", *accept, "--until", "10m")
         scene.wait_state("Settled")
     by_stage = {r["body"]["stage"]: r["body"] for r in scene.records() if r["kind"] == "Raised"}
     assert not by_stage["some"]["decisions"]
@@ -153,7 +153,7 @@ def test_four_eyes_know_who_wrote_what_a_gitops_account_applied_or_ask_two_peopl
         allow(scene, name, "approve-risk", "modelrelease-view")
     yes = ("approve", "chat", "--yes", "--role", "risk", "--reason", "I have read it")
     scene.settle()
-    with LoadThread(scene.load(40, 120)):
+    with LoadThread(scene.load(40)):
         status = synced(scene, gitops, "v2", "chat-v2", {AUTHOR: "dave"})
         assert status["changedBy"] == ["dave"]
         assert scene.read()["metadata"]["annotations"]["modelrelease.dev/changed-by"] == account(scene)

@@ -1,6 +1,7 @@
 """Policies on the cluster: a tier cannot be talked down, a policy tightens at once and loosens by approval only."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -10,12 +11,13 @@ from modelrelease.sandbox.load import LoadThread
 from modelrelease.sandbox.process import Part
 from modelrelease.sandbox.scene import Scene
 from tests.api.objects import bind
-from tests.e2e.lanes import stage, stage_name
+from tests.e2e.lanes import UNTIL_PROMOTED, promote, stage, stage_name
 from tests.e2e.people import Person
 from tests.e2e.test_people import approver
 
 Json = dict[str, Any]
 SHORT: Json = {"minDuration": "2s", "minSamples": 1}
+SOME = stage("some", 20)
 Put = Callable[..., str]
 PATH = "/apis/modelrelease.dev/v1alpha1/releasepolicies"
 MODELS = {version: {"name": "support", "version": version, "digest": f"sha256:{version[1] * 64}"} for version in
@@ -56,9 +58,12 @@ def tiers(**last: Any) -> Json:
     return {"low": {}, "high": {"stages": stages, "watch": "1h"}}
 
 
-def release(scene: Scene, version: str, **spec: Any) -> None:
-    """A unit that names its model; its author calls it low, and steps are two seconds long."""
-    stages = [stage("some", 20), {"name": "all", "exposure": [{"percent": "100"}], "require": "NoHarm"}]
+def release(scene: Scene, version: str, *, some: Mapping[str, Any] = MappingProxyType({}), **spec: Any) -> None:
+    """A unit that names its model; its author calls it low, and steps are two seconds long.
+
+    `some` says more of the stage of that name.
+    """
+    stages = [{**SOME, **some}, {"name": "all", "exposure": [{"percent": "100"}], "require": "NoHarm"}]
     made = scene.manifest(version, stages=stages, unit={"model": MODELS[version]})
     made["spec"] |= {"risk": "Low", **spec}
     scene.sandbox.apply(made)
@@ -68,9 +73,9 @@ def test_a_new_model_that_is_called_low_goes_the_path_of_high(shared_operator: P
     name = put(tiers=tiers())
     release(scene, "v1")
     scene.wait_state("Settled")
-    with LoadThread(scene.load(100, 120)):
+    with LoadThread(scene.load(100)):
         release(scene, "v2")
-        status = scene.wait_state("Watching", timeout_s=60)
+        status = scene.wait_state("Watching")
     assert status["tier"] == "High"
     assert status["policy"]["name"] == name
     assert status["policy"]["reasons"] == [
@@ -106,10 +111,12 @@ def test_a_policy_tightens_in_mid_rollout_and_loosens_by_approval_only(
     put(tiers=tiers(), looseningApprovals=["risk"])
     release(scene, "v1")
     scene.wait_state("Settled")
-    with LoadThread(scene.load(100, 150)):
-        release(scene, "v2")
+    with LoadThread(scene.load(100)):
+        release(scene, "v2", some={"minDuration": UNTIL_PROMOTED})
         scene.wait("some", lambda s: stage_name(s) == "some")
         put(tiers=tiers(approvals=["owner"]), looseningApprovals=["risk"])
+        scene.wait("tightened", lambda _: "Tightened" in [record["kind"] for record in scene.records()])
+        promote(scene)
         held = scene.wait("approval", lambda s: bool(scene.condition("AwaitingApproval")))
         put(tiers=tiers(), looseningApprovals=["risk"])
         waiting = scene.wait("pending", lambda s: "pending" in (s.get("policy") or {}))
@@ -128,7 +135,7 @@ def test_a_policy_tightens_in_mid_rollout_and_loosens_by_approval_only(
             "--reason",
             "the owner is away; risk agrees",
         )
-        scene.wait_state("Watching", timeout_s=60)
+        scene.wait_state("Watching")
     assert held["plan"]["stages"][-1]["approvals"] == ["owner"]
     assert waiting["policy"]["pending"]["approvals"] == ["risk"]
     assert waiting["policy"]["pending"]["differences"] == ["stage all: approvals none instead of owner"]

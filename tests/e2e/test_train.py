@@ -1,5 +1,6 @@
 """The release train on a real cluster: a raise waits for it, a permitted person overrides it, a revert does neither."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from modelrelease.sandbox.load import LoadThread
 from modelrelease.sandbox.process import Part
 from modelrelease.sandbox.scene import Scene
 from tests.api.objects import bind
-from tests.e2e.lanes import stage, stage_name
+from tests.e2e.lanes import UNTIL_PROMOTED, promote, stage, stage_name
 from tests.e2e.people import Person
 
 Json = dict[str, Any]
@@ -40,8 +41,8 @@ def freeze(until: datetime, reason: str) -> Json:
     return {"from": "2026-01-01T00:00:00Z", "until": time_text(until), "reason": reason}
 
 
-def release(scene: Scene, *freezes: Json) -> None:
-    manifest = scene.manifest("v2", stages=STAGES)
+def release(scene: Scene, *freezes: Json, stages: Sequence[Json] = STAGES) -> None:
+    manifest = scene.manifest("v2", stages=stages)
     manifest["spec"]["train"] = {"freezes": list(freezes)}
     scene.sandbox.apply(manifest)
 
@@ -54,7 +55,7 @@ def test_a_frozen_release_waits_until_somebody_who_may_overrides_the_freeze(
     shared_operator: Part, scene: Scene, alice: Person, carol: Person
 ) -> None:
     scene.settle()
-    with LoadThread(scene.load(60, 120)):
+    with LoadThread(scene.load(60)):
         release(scene, freeze(datetime.now(UTC) + timedelta(days=3), "the elections"))
         waiting = scene.wait("frozen", lambda s: scene.condition("Ready").get("reason") == "Frozen")
         assert waiting["state"] == "Preparing" and not raised(scene)
@@ -97,7 +98,7 @@ def test_a_tiers_freeze_holds_every_release_and_is_told_by_the_name_of_its_polic
     scene.settle()
     scene.sandbox.apply(policy)
     try:
-        with LoadThread(scene.load(20, 60)):
+        with LoadThread(scene.load(20)):
             release(scene)
             waiting = scene.wait("frozen", lambda s: scene.condition("ReleaseWindowOpen").get("reason") == "Frozen")
         assert waiting["state"] == "Preparing" and not raised(scene)
@@ -110,19 +111,23 @@ def test_a_tiers_freeze_holds_every_release_and_is_told_by_the_name_of_its_polic
 def test_a_raise_waits_for_the_end_of_a_freeze_and_one_that_is_added_later_holds_no_revert(
     shared_operator: Part, scene: Scene
 ) -> None:
+    stages = [stage("some", 50, minDuration=UNTIL_PROMOTED), STAGES[1]]
     scene.settle()
-    with LoadThread(scene.load(80, 120)):
-        end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=6)
-        release(scene, freeze(end, "a short one"))
+    with LoadThread(scene.load(80)):
+        release(scene, freeze(datetime.now(UTC) + timedelta(days=3), "no end yet"), stages=stages)
         scene.wait("frozen", lambda s: scene.condition("Ready").get("reason") == "Frozen")
+        end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=6)
+        release(scene, freeze(end, "a short one"), stages=stages)
         scene.wait("in the first stage", lambda s: stage_name(s) == "some")
         [first] = raised(scene)
         assert datetime.fromisoformat(first["at"]) >= end
         assert first["train"]["open"] is True and "override" not in first
 
-        release(scene, freeze(end + timedelta(days=3), "a long one"))
+        release(scene, freeze(end + timedelta(days=3), "a long one"), stages=stages)
         held = scene.wait("frozen in its stage", lambda s: bool(scene.condition("ReleaseWindowOpen")))
         assert (held["state"], stage_name(held), held["weight"]) == ("Observing", "some", "50 %")
+        promote(scene)
+        scene.wait("due", lambda _: scene.condition("Ready")["reason"] == "Frozen")
         scene.models["v2"].set_behaviour(failure_fraction=0.8)
         stopped = scene.wait_state("Stopped")
     assert stopped["stop"]["reason"] == "GateFailed"

@@ -152,7 +152,7 @@ class FaultProxy:
                 _drop(request)
                 return web.Response(status=500)
             case Fault.HELD:
-                await asyncio.to_thread(self.let_go.wait, 60)
+                await asyncio.to_thread(self.let_go.wait, 300)
         return await self._forward(request, call, fault)
 
     async def _forward(self, request: web.Request, call: Call, fault: Fault) -> web.StreamResponse:

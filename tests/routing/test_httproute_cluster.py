@@ -29,8 +29,9 @@ from modelrelease.routing import marks
 from modelrelease.routing.protocol import FIELD_MANAGER, Change, ChangeKind, Guard, Unchanged
 from modelrelease.sandbox import ApiError, Sandbox
 from modelrelease.sandbox.gateway import GATEWAY_GROUP, GATEWAY_NAME, GATEWAY_NAMESPACE
-from modelrelease.sandbox.load import LoadThread, Plan, Sample, Share
+from modelrelease.sandbox.load import LoadThread, Plan, Sample, Share, servers_of
 from modelrelease.sandbox.models import call
+from tests.e2e.lanes import answered_by
 from tests.routing.builders import GERMAN, LOW, ROUTER, Json, rules_by_name, shares, weights
 from tests.sandbox.routes import backend, http_route, rule
 from tests.sandbox.waiting import eventually
@@ -44,7 +45,6 @@ def unit(version: str, service: str, **fields: Any) -> UnitRef:
 
 STABLE = unit("v1", "stable")
 CANDIDATE = unit("v2", "candidate")
-SCRAPES_S = 2.5
 """Longer than two scrapes of the sandbox's Prometheus."""
 
 
@@ -258,7 +258,7 @@ def test_a_revert_wins_against_somebody_who_changes_weights_all_the_time(steerin
             back = replace(steering.target(), stopped=CANDIDATE.digest)
             change = steering.prepare(read, back, Guard.LOWER)
             raising = steering.prepare(read, steering.target(1000, low=1000), Guard.RAISE)
-            time.sleep(0.5)
+            eventually(partial(lambda seen: written >= seen + 2, written))
             with pytest.raises(ApiError):
                 steering.send(raising)
             after = steering.send(change)
@@ -311,15 +311,14 @@ def test_a_revert_does_not_wipe_annotations_that_others_add(steering: Steering) 
 def test_a_last_answer_of_the_candidate_comes_soon_after_the_revert(steering: Steering) -> None:
     steering.to(500, low=500)
     url, host = f"{steering.sandbox.gateway_url}/v1/predict", f"{steering.release.namespace}.local"
-    with LoadThread(Plan(url, 100, duration_s=10, host=host)) as load:
-        time.sleep(1)
+    with LoadThread(Plan(url, 100, duration_s=300, host=host)) as load:
+        eventually(lambda: servers_of(load.samples)["candidate"])
         steering.steer(steering.target(), Guard.LOWER)
-        returned_at = time.time()
-        time.sleep(3)
+        alone_since_s = answered_by(load, "stable")
+        time.sleep(2)
         samples = load.stop()
     assert {sample.status for sample in samples} == {200}
-    last = max(sample.answered_at_s or 0 for sample in samples if sample.server == "candidate")
-    assert last - returned_at < 2
+    assert {sample.server for sample in samples if sample.sent_at_s > alone_since_s} == {"stable"}
 
 
 def refusing(steering: Steering) -> RouteView:
@@ -395,8 +394,8 @@ def test_places_find_the_gateway_s_series_of_each_arm(steering: Steering) -> Non
         return [sum(count) for count in counts] if all(counts) else None
 
     def settled() -> list[float] | None:
-        first = counted()
-        time.sleep(SCRAPES_S)
+        first, looks = counted(), scrapes(steering)
+        eventually(lambda: scrapes(steering) >= looks + 2)
         return first if first and first == counted() else None
 
     before = found(eventually(settled))
@@ -406,6 +405,13 @@ def test_places_find_the_gateway_s_series_of_each_arm(steering: Steering) -> Non
     assert len(grown) == 4
     assert all(grown), grown
     assert sum(grown) == 40
+
+
+def scrapes(steering: Steering) -> int:
+    """How often Prometheus has asked the gateway."""
+    query = urlencode({"query": 'sum(count_over_time(up{job="traefik"}[1h]))'})
+    (found_,) = call(f"{steering.sandbox.prometheus_url}/api/v1/query?{query}")["data"]["result"]
+    return int(found_["value"][1])
 
 
 def requests_of(steering: Steering, arm: Mapping[str, str]) -> list[float]:
