@@ -15,7 +15,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import islice
 
 from modelrelease.domain.habit import HIGHEST_KNOWN, Habit
 from modelrelease.gates.betting import Bets, Betting, Null
@@ -26,7 +25,7 @@ from modelrelease.gates.demands import AnyDemand, AtLeast, AtMost, WithinDiffere
 from modelrelease.gates.dispersion import CAUTION, SPANS, UNSEEN
 from modelrelease.gates.laws import grid
 from modelrelease.gates.ratio import RatioMachine
-from modelrelease.gates.runs import worth
+from modelrelease.gates.runs import worth_after
 from modelrelease.gates.sequences import all_of, log_mean_exp, student_log_e
 from modelrelease.gates.surplus import STAKES, clipped, stakes
 from modelrelease.gates.tilting import size_of
@@ -188,8 +187,7 @@ def _surplus(bound: float, stays: Sequence[Stay], window_s: float, bursts: Burst
         for arms in stay.arms:
             if arms.candidate_per_s > 0 and stay.seconds > 0:
                 before, played = played, played + stay.seconds / window_s
-                counted = worth(played, bursts.lasting, comparative=comparative)
-                counted -= worth(before, bursts.lasting, comparative=comparative)
+                counted = worth_after(before, played, bursts.lasting, comparative=comparative)
                 gains = _gains_of_surplus(bound, arms, window_s, bursts.sized)
                 logs = [log + counted * gain for log, gain in zip(logs, gains, strict=True)]
     return log_mean_exp(logs)
@@ -245,10 +243,10 @@ def _bets(null: Null, stays: Sequence[Stay], window_s: float, bursts: Bursts) ->
                 before, played = played, played + stay.seconds / window_s
                 windows = played - before
                 if habit is None:
-                    windows = worth(played, bursts.lasting, comparative=True)
-                    windows -= worth(before, bursts.lasting, comparative=True)
-                logs = (log + windows * gain for log, gain in zip((*state.capital, *state.tilted), gains, strict=True))
-                state = replace(state, capital=tuple(islice(logs, len(state.capital))), tilted=tuple(logs))
+                    windows = worth_after(before, played, bursts.lasting, comparative=True)
+                bets, logs = len(state.capital), zip((*state.capital, *state.tilted), gains, strict=True)
+                after = tuple(log + windows * gain for log, gain in logs)
+                state = replace(state, capital=after[:bets], tilted=after[bets:])
     return betting.log_e(state)
 
 

@@ -6,8 +6,10 @@ or under the floor" too (the smaller E-value counts), and a pass may prove eithe
 margin nor the floor is kept, both nulls are true together).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import TypeVar
 
 from modelrelease.domain.evidence import Problem, Stratum, Tally
 from modelrelease.domain.gate import Absolute, AgainstStable, Rule
@@ -30,6 +32,8 @@ from modelrelease.gates.runs import Runs, noise, spotless
 from modelrelease.gates.runs import drag as drag_of_runs
 from modelrelease.gates.sequences import all_of, log_mean_exp
 from modelrelease.gates.words import confidence, count
+
+_S = TypeVar("_S", bound=Dispersion | Echo | Runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +81,21 @@ class RatioMachine:
             else drag_of_runs(state.runs, comparative=self.comparative)
         )
         window = counts_of(candidate, stable, phi, drag=held)
-        runs = () if habit else _run(state.runs, segment, window)
+        runs = () if habit else _heard(state.runs, Runs(segment), lambda each: each.update(window))
         window = replace(window, spotless=spotless(runs))
         return Proportions(
             totals=state.totals + window,
-            dispersions=_learn(state.dispersions, segment, window) if self.comparative else (),
+            dispersions=_heard(state.dispersions, Dispersion(segment), lambda each: each.update(window))
+            if self.comparative
+            else (),
             demands=tuple(
                 demand.update(side, window) for demand, side in zip(self.demands, state.demands, strict=True)
             ),
             floor=self.floor.update(state.floor or self.floor.start(habit), window) if self.floor else None,
             habit=habit,
-            echoes=_hear(state.echoes, segment, window, habit) if self.comparative and habit else (),
+            echoes=_heard(state.echoes, Echo(segment), lambda each: each.update(window, fading(habit)))
+            if self.comparative and habit
+            else (),
             runs=runs,
         )
 
@@ -178,20 +186,8 @@ def demands_of(rule: Rule) -> tuple[AnyDemand, ...]:
             return tuple(found)
 
 
-def _learn(dispersions: tuple[Dispersion, ...], segment: str, window: Counts) -> tuple[Dispersion, ...]:
-    if all(dispersion.segment != segment for dispersion in dispersions):
-        dispersions = (*dispersions, Dispersion(segment))
-    return tuple(item.update(window) if item.segment == segment else item for item in dispersions)
-
-
-def _run(runs: tuple[Runs, ...], segment: str, window: Counts) -> tuple[Runs, ...]:
-    if all(each.segment != segment for each in runs):
-        runs = (*runs, Runs(segment))
-    return tuple(each.update(window) if each.segment == segment else each for each in runs)
-
-
-def _hear(echoes: tuple[Echo, ...], segment: str, window: Counts, habit: Habit) -> tuple[Echo, ...]:
-    if all(echo.segment != segment for echo in echoes):
-        echoes = (*echoes, Echo(segment))
-    left = fading(habit)
-    return tuple(echo.update(window, left) if echo.segment == segment else echo for echo in echoes)
+def _heard(items: tuple[_S, ...], new: _S, hear: Callable[[_S], _S]) -> tuple[_S, ...]:
+    """The items with that of `new`'s segment having heard more; `new` is added first where there is none."""
+    if all(item.segment != new.segment for item in items):
+        items = (*items, new)
+    return tuple(hear(item) if item.segment == new.segment else item for item in items)

@@ -103,3 +103,8 @@ def worth(windows: float, lasting: float, *, comparative: bool) -> float:
     return windows / lasting + before * (lasting - assumed) / lasting**2 * math.log1p(
         lasting * windows / (assumed * before)
     )
+
+
+def worth_after(before: float, windows: float, lasting: float, *, comparative: bool) -> float:
+    """How many windows those after the first `before` of so many are worth."""
+    return worth(windows, lasting, comparative=comparative) - worth(before, lasting, comparative=comparative)
