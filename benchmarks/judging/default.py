@@ -14,13 +14,14 @@ import numpy as np
 
 from benchmarks.judging import unknown
 from benchmarks.judging.habits import together
+from benchmarks.judging.onset import Onset
 from benchmarks.judging.scenarios import TICK_S, Floats
 from modelrelease.backtest.twin.habit import sizes
+from modelrelease.backtest.twin.onset import shares, unstaked
 from modelrelease.domain.habit import HIGHEST_KNOWN, WANDERS, Habit
 from modelrelease.gates import echo, tilting
 from modelrelease.gates.betting import _KNOWN_STAKES, _SHARES, FROM_START
 from modelrelease.gates.binomial import alternatives
-from modelrelease.gates.onset import _RATE, AFTER_ALARMS
 
 _STAKES, _LOG_STAKES, _LOG_SHARES = np.array(_KNOWN_STAKES), np.log1p(_KNOWN_STAKES), np.log(_SHARES)
 
@@ -71,7 +72,7 @@ class Bets:
         gain[some] = self._gain(y_c[some], bad[some], share[some], burst[some]) / drag[some, None]
         self._logs += gain
         self._played += played
-        put = np.where(played, _shares(np.maximum(self._played, 1)), 0.0)
+        put = np.where(played, shares(self._played), 0.0)
         # What overflows here has long been decided.
         with np.errstate(over="ignore"):
             self._late = (self._late + put[:, None] * np.array(_SHARES)) * np.exp(gain)
@@ -83,8 +84,8 @@ class Bets:
         top = self._logs.max(axis=1)
         from_start = top + np.log(np.exp(self._logs - top[:, None]).sum(axis=1))
         with np.errstate(over="ignore"):
-            later = np.log(_rest(self._played) + self._late.sum(axis=1))
-            tilted_later = np.log(_rest(self._played) + self._tilted_late.sum(axis=1))
+            later = np.log(unstaked(self._played) + self._late.sum(axis=1))
+            tilted_later = np.log(unstaked(self._played) + self._tilted_late.sum(axis=1))
         bets = np.logaddexp(np.log(FROM_START) + from_start, np.log(1 - FROM_START) + later)
         tilts = np.logaddexp.reduce(self._tilted, axis=1) + np.log(1 - tilting.LATE)
         tilts = np.logaddexp(tilts, np.log(tilting.LATE) + tilted_later)
@@ -161,19 +162,12 @@ class Bound:
         tables = [alternatives(bound, float(each)) for each in kinds]
         self._weights = np.array(tables[0][0])
         self._bad, self._good = (np.array([table[index] for table in tables]) for index in (1, 2))
-        self._windows, self._alarms, self._alarmed = np.zeros(rows, int), np.zeros(rows, int), np.zeros(rows, bool)
-        self._bound, self._kept = bound, 0.0 if np.any(known > 1) else AFTER_ALARMS
+        self._onset = Onset(bound, rows, alarms=not np.any(known > 1))
         self._early, self._late = np.tile(self._weights, (rows, 1)), np.zeros((rows, len(self._weights)))
 
     def step(self, n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats) -> None:
         """Take one tick in; without requests it changes nothing."""
-        asked = n_c > 0
-        self._windows += asked
-        after = np.where(self._alarmed, 1 / np.maximum(self._alarms * (self._alarms + 1), 1), 0.0)
-        put = np.where(asked, (1 - self._kept) * _shares(np.maximum(self._windows, 1)) + self._kept * after, 0.0)
-        raised = asked & (y_c > 0) & (y_c >= self._bound * n_c)
-        self._alarms += raised
-        self._alarmed = np.where(asked, raised, self._alarmed)
+        put = self._onset.step(n_c, y_c)
         log_gain = y_c[:, None] * self._bad + (n_c - y_c)[:, None] * self._good
         # What overflows here has long been decided, and what is lost never comes back before what is staked late does.
         with np.errstate(over="ignore"):
@@ -186,8 +180,7 @@ class Bound:
     def log_e(self) -> Floats:
         """The mean of both, or of all."""
         with np.errstate(over="ignore"):
-            rest = (1 - self._kept) * _rest(self._windows) + self._kept / (self._alarms - self._alarmed + 1)
-            from_later = np.maximum(rest, 1e-300) + self._late.sum(axis=1)
+            from_later = np.maximum(self._onset.rest(), 1e-300) + self._late.sum(axis=1)
             found: Floats = np.log((self._early.sum(axis=1) + from_later) / 2)
         if self._surplus is None:
             return found
@@ -196,9 +189,9 @@ class Bound:
 
     def keep(self, rows: np.ndarray) -> None:
         """Go on with these releases only."""
-        names = ["_windows", "_alarms", "_alarmed", "_early", "_late"]
-        for name in names if len(self._bad) == 1 else [*names, "_bad", "_good"]:
+        for name in ("_early", "_late") if len(self._bad) == 1 else ("_early", "_late", "_bad", "_good"):
             setattr(self, name, getattr(self, name)[rows])
+        self._onset.keep(rows)
         if self._surplus is not None:
             self._surplus.keep(rows)
 
@@ -262,13 +255,3 @@ def _run(
         if not len(alive):
             break
     return found
-
-
-def _shares(number: np.ndarray) -> Floats:
-    """`onset._share` of each."""
-    return 0.5 / (number * (number + 1)) + 0.5 * _RATE * (1 - _RATE) ** (number - 1)
-
-
-def _rest(number: np.ndarray) -> Floats:
-    """`onset._unstaked` of each."""
-    return 0.5 / (number + 1) + 0.5 * (1 - _RATE) ** number

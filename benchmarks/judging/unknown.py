@@ -7,12 +7,13 @@ left to `gates.dispersion` and what lasts to `gates.runs`.
 
 import numpy as np
 
+from benchmarks.judging.onset import Onset
 from benchmarks.judging.scenarios import Floats
+from modelrelease.backtest.twin.onset import shares, unstaked
 from modelrelease.gates import runs
 from modelrelease.gates.betting import _STAKES
 from modelrelease.gates.binomial import alternatives
 from modelrelease.gates.dispersion import CAUTION, HIGHEST, PRIOR
-from modelrelease.gates.onset import _RATE, AFTER_ALARMS
 from modelrelease.gates.surplus import clipped, stakes
 
 _GRID = np.array(_STAKES)
@@ -61,62 +62,42 @@ class Surplus:
         self._windows = np.zeros(rows, int)
         weights, *self._single = map(np.array, alternatives(bound))
         self._weights = np.log(weights)
-        self._beside, self._played = np.full((rows, len(weights)), -np.inf), np.zeros(rows, int)
-        self._alarms, self._alarmed = np.zeros(rows, int), np.zeros(rows, bool)
+        self._beside, self._onset = np.full((rows, len(weights)), -np.inf), Onset(self._bound, rows, alarms=True)
 
     def step(self, n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats) -> None:
         """Take one window in; without requests it changes nothing but what is known of stable."""
         asked = n_c > 0
         self._windows += asked
-        put = np.where(asked, _log_share(self._windows), -np.inf) - np.log(len(self._stakes))
+        with np.errstate(divide="ignore"):
+            put = np.log(np.where(asked, shares(self._windows), 0.0)) - np.log(len(self._stakes))
         gain = np.log1p(self._stakes * y_c[:, None]) - np.log1p(self._stakes * (n_c * self._bound)[:, None])
         gain /= self._runs.drag()[:, None]
         self._early += gain
         self._late = np.logaddexp(self._late, put[:, None]) + gain
         self._runs.hear(n_s, y_s)
-        clean = np.flatnonzero(asked & self._runs.clean())
-        self._played[clean] += 1
+        alone = asked & self._runs.clean()
+        staked, clean = self._onset.step(np.where(alone, n_c, 0.0), y_c), np.flatnonzero(alone)
         bad, good = (arm[clean, None] for arm in (y_c, n_c - y_c))
-        alarms = self._alarms[clean]
-        after = np.where(self._alarmed[clean], 1 / np.maximum(alarms * (alarms + 1), 1), 0.0)
-        put = np.log((1 - AFTER_ALARMS) * np.exp(_log_share(self._played[clean])) + AFTER_ALARMS * after)
-        entered = np.logaddexp(self._beside[clean], put[:, None] + self._weights)
+        entered = np.logaddexp(self._beside[clean], np.log(staked[clean, None]) + self._weights)
         self._beside[clean] = entered + bad * self._single[0] + good * self._single[1]
-        raised = (y_c[clean] > 0) & (y_c[clean] >= self._bound * n_c[clean])
-        self._alarms[clean] += raised
-        self._alarmed[clean] = raised
 
     def log_e(self) -> Floats:
         """The log of all capital on the surplus."""
-        later = np.logaddexp(_log_rest(self._windows), np.logaddexp.reduce(self._late, axis=1))
+        later = np.logaddexp(np.log(unstaked(self._windows)), np.logaddexp.reduce(self._late, axis=1))
         early = np.logaddexp.reduce(self._early, axis=1) - np.log(len(self._stakes))
         return np.logaddexp(early, later) - np.log(2)
 
     def log_beside(self) -> Floats:
         """The log of all capital beside a clean stable."""
-        kept = AFTER_ALARMS / (self._alarms - self._alarmed + 1)
-        rest = np.log((1 - AFTER_ALARMS) * np.exp(_log_rest(self._played)) + kept)
-        found: Floats = np.logaddexp(rest, np.logaddexp.reduce(self._beside, axis=1))
-        return np.where(self._played > 0, found, 0.0)
+        found: Floats = np.logaddexp(np.log(self._onset.rest()), np.logaddexp.reduce(self._beside, axis=1))
+        return np.where(self._onset.windows > 0, found, 0.0)
 
     def keep(self, rows: np.ndarray) -> None:
         """Go on with these releases only."""
-        for name in ("_early", "_late", "_windows", "_beside", "_played", "_alarms", "_alarmed"):
+        for name in ("_early", "_late", "_windows", "_beside"):
             setattr(self, name, getattr(self, name)[rows])
+        self._onset.keep(rows)
         self._runs.keep(rows)
-
-
-def _log_share(windows: np.ndarray) -> Floats:
-    """`onset.share_of` of each."""
-    number = np.maximum(windows, 1)
-    share: Floats = np.log(0.5 / (number * (number + 1)) + 0.5 * _RATE * (1 - _RATE) ** (number - 1))
-    return share
-
-
-def _log_rest(windows: np.ndarray) -> Floats:
-    """`onset.unstaked` of each."""
-    rest: Floats = np.log(0.5 / (windows + 1) + 0.5 * (1 - _RATE) ** windows)
-    return rest
 
 
 class Bets:

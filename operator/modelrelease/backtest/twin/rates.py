@@ -4,19 +4,17 @@ Each takes windows of shape (R, K) and gives log E after each in that shape; see
 for what it tests. Alternatives and stakes lie along a first axis of their own, a block of windows at a time.
 """
 
-import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from modelrelease.backtest.twin.dispersion import phi_for_stakes
 from modelrelease.backtest.twin.habit import Known, heard
-from modelrelease.backtest.twin.logs import log_dot_exp, log_sum_exp, normal_mixture_log_e
-from modelrelease.backtest.twin.windows import Bools, Floats, Ints, Windows, blocks
+from modelrelease.backtest.twin.logs import log_dot_exp, normal_mixture_log_e
+from modelrelease.backtest.twin.onset import Alarms, Piece, alarms_of, from_any_window, staked
+from modelrelease.backtest.twin.windows import Bools, Floats, Windows, blocks
 from modelrelease.domain.habit import HIGHEST_KNOWN
-from modelrelease.gates import mirrored, onset, tilting
+from modelrelease.gates import mirrored, tilting
 from modelrelease.gates import surplus as bets_on_surplus
 from modelrelease.gates.betting import _KNOWN_STAKES, _SHARES, _STAKES, FROM_START, Betting, Null
 from modelrelease.gates.binomial import SMALLEST as _SMALLEST_BOUND
@@ -24,8 +22,6 @@ from modelrelease.gates.binomial import _table, alternatives
 from modelrelease.gates.difference import _SMALLEST as SMALLEST_EFFECT
 from modelrelease.gates.difference import BURN_IN, Difference
 from modelrelease.gates.mirrored import Mirrored
-
-Piece = tuple[slice, slice]
 
 ALONE = Known(np.zeros(1), np.ones(1), np.zeros(1, bool), np.ones(1), bursts=False)
 """A habit of independent events."""
@@ -57,7 +53,7 @@ def betting(test: Betting, windows: Windows, known: Known | None, held: Floats |
         return found / past.drag[piece]
 
     early = _mean_of_sums(gain_known, windows.shape, np.array(_SHARES))
-    later = _from_any_window(gain_known, some, np.array(_SHARES))
+    later = from_any_window(gain_known, some, np.array(_SHARES))
     bets = np.logaddexp(np.log(FROM_START) + early, np.log(1 - FROM_START) + later)
     tilted = known.size > 1
     if test.null.difference > 0 or not tilted.any():
@@ -75,7 +71,7 @@ def _tilts(size: Floats, some: Bools, counts: tuple[Floats, Floats, Floats]) -> 
     def gain(piece: Piece) -> Floats:
         return tilted(size[piece[0], None], y_c[piece], bad[piece], share[piece])
 
-    early, later = _mean_of_sums(gain, some.shape, weights), _from_any_window(gain, some, weights)
+    early, later = _mean_of_sums(gain, some.shape, weights), from_any_window(gain, some, weights)
     found: Floats = np.logaddexp(np.log(1 - tilting.LATE) + early, np.log(tilting.LATE) + later)
     return found
 
@@ -164,7 +160,7 @@ def surplus(limit: float, windows: Windows, drag: Floats) -> Floats:
     def gain(piece: Piece) -> Floats:
         return (np.log1p(sizes * windows.y_c[piece]) - np.log1p(sizes * allowed[piece])) / drag[piece]
 
-    both = np.logaddexp(_mean_of_sums(gain, windows.shape, weights), _from_any_window(gain, asked, weights))
+    both = np.logaddexp(_mean_of_sums(gain, windows.shape, weights), from_any_window(gain, asked, weights))
     return np.where(asked.cumsum(axis=1) > 0, both - np.log(2), 0.0)
 
 
@@ -194,7 +190,7 @@ def alternatives_of(limit: float, known: Known | None) -> tuple[Floats, Floats, 
 def late(limit: float, windows: Windows, known: Known | None) -> Floats:
     """The stakes on a late onset, and what was not staked yet; 0 before the first window with requests."""
     asked, (weights, gain) = windows.n_c > 0, _gain_of_bound(limit, windows, known)
-    found = _from_any_window(gain, asked, weights, _alarms(limit, windows, known))
+    found = from_any_window(gain, asked, weights, _alarms(limit, windows, known))
     return np.where(asked.any(axis=1, keepdims=True), found, 0.0)
 
 
@@ -209,74 +205,9 @@ def stakes(limit: float, windows: Windows, known: Known | None) -> Iterator[tupl
     return staked(gain, windows.n_c > 0, weights, _alarms(limit, windows, known))
 
 
-@dataclass(frozen=True)
-class Alarms:
-    """For each window (R, K): the log of what is staked on it because the window before was an alarm, and what is left
-    after it of the part `kept` for that. At the end (R): how many alarms there were, and if the last window was one.
-    """
-
-    kept: float
-    put: Floats
-    left: Floats
-    number: Ints
-    last: Bools
-
-
 def _alarms(limit: float, windows: Windows, known: Known | None) -> Alarms | None:
     """None where errors come in bursts, or may."""
     return None if known is None or known.bursts else alarms_of(limit, windows)
-
-
-def alarms_of(limit: float, windows: Windows) -> Alarms:
-    """The alarms of a bound. Windows without requests raise none, and leave the last one standing."""
-    kept, (rows, columns) = onset.AFTER_ALARMS, windows.shape
-    asked = windows.n_c > 0
-    raised = asked & (windows.y_c > 0) & (windows.y_c >= limit * windows.n_c)
-    newest: Ints = np.maximum.accumulate(np.where(asked, np.arange(columns), -1), axis=1)
-    standing: Bools = (newest >= 0) & np.take_along_axis(raised, np.maximum(newest, 0), axis=1)
-    before = np.concatenate([np.zeros((rows, 1), bool), standing[:, :-1]], axis=1)
-    number: Ints = np.cumsum(raised, axis=1)
-    earlier = number - raised
-    share = np.where(asked & before, kept / np.maximum(earlier * (earlier + 1.0), 1.0), 0.0).astype(np.float64)
-    with np.errstate(divide="ignore"):
-        put = np.log(share)
-    left = (kept / (number - standing + 1.0)).astype(np.float64)
-    return Alarms(kept, put, left, number[:, -1], standing[:, -1])
-
-
-def staked(
-    gain: Callable[[Piece], Floats], played: Bools, weights: Floats, alarms: Alarms | None = None
-) -> Iterator[tuple[Piece, Floats]]:
-    """Log capital when a little more is staked at each window that is played, piece by piece; `weights` over stakes."""
-    number, depth = np.cumsum(played, axis=1), len(weights)
-    shares, nothing = _shares(int(number.max(initial=0))), np.full((depth, 1, 1), -np.inf)
-    if alarms is not None:
-        shares = shares + math.log(1 - alarms.kept)
-    carry, logs_of_weights = nothing, np.log(weights)[:, None, None]
-    rows, columns = played.shape
-    for piece in blocks(rows, columns, depth):
-        sums = np.cumsum(gain(piece), axis=2)
-        share = np.where(played[piece], shares[number[piece]], -np.inf)
-        put = (share if alarms is None else np.logaddexp(share, alarms.put[piece])) + logs_of_weights
-        # A stake put in at window j has grown by all gains from j on: put it in against the gains before j.
-        put[..., 1:] -= sums[..., :-1]
-        put[..., :1] = np.logaddexp(put[..., :1], carry if piece[1].start else nothing)
-        logs = np.logaddexp.accumulate(put, axis=2) + sums
-        carry = logs[..., -1:]
-        yield piece, logs
-
-
-def _from_any_window(
-    gain: Callable[[Piece], Floats], played: Bools, weights: Floats, alarms: Alarms | None = None
-) -> Floats:
-    """Log of all that was staked so far and of what was not."""
-    found, number = np.empty(played.shape), np.cumsum(played, axis=1)
-    for piece, logs in staked(gain, played, weights, alarms):
-        found[piece] = log_sum_exp(logs)
-    rest = 0.5 / (number + 1) + 0.5 * (1 - onset._RATE) ** number
-    if alarms is not None:
-        rest = (1 - alarms.kept) * rest + alarms.left
-    return np.logaddexp(np.log(np.maximum(rest, 1e-300)), found)
 
 
 def _gain_of_bound(limit: float, windows: Windows, known: Known | None) -> tuple[Floats, Callable[[Piece], Floats]]:
@@ -327,11 +258,3 @@ def _odds(windows: Windows) -> Floats:
 def _along(values: Iterable[float]) -> Floats:
     """Values along an axis in front of releases and windows."""
     return np.array(tuple(values))[:, None, None]
-
-
-@lru_cache(maxsize=8)
-def _shares(most: int) -> Floats:
-    """The logarithm of what is staked at each window; nothing at number 0."""
-    number = np.arange(1, most + 1)
-    share = 0.5 / (number * (number + 1)) + 0.5 * onset._RATE * (1 - onset._RATE) ** (number - 1.0)
-    return np.concatenate([[-np.inf], np.log(share)])

@@ -13,6 +13,7 @@ from modelrelease.backtest.twin import contrast, rates, ratio
 from modelrelease.backtest.twin.dispersion import phi_for_stakes
 from modelrelease.backtest.twin.habit import Known, by_habit, heard
 from modelrelease.backtest.twin.judge import lengths, prepared
+from modelrelease.backtest.twin.onset import alarms_of, staked
 from modelrelease.backtest.twin.runs import Learnt, runs_of
 from modelrelease.backtest.twin.windows import Floats, Windows
 from modelrelease.domain.evidence import Tally
@@ -134,7 +135,7 @@ def _late(gains: Floats, weights: Floats) -> tuple[float, ...]:
     """What was staked window by window, from the gains of each stake in all windows."""
     late, table = (-np.inf,) * len(gains), gains[:, None, :]
     played = np.ones((1, gains.shape[1]), bool)
-    for _, logs in rates.staked(lambda piece: table[:, piece[0], piece[1]], played, weights):
+    for _, logs in staked(lambda piece: table[:, piece[0], piece[1]], played, weights):
         late = tuple(map(float, logs[:, 0, -1]))
     return late
 
@@ -153,7 +154,7 @@ def _stakes(bound: float, windows: Windows, known: Known | None) -> Stakes:
     logs: tuple[float, ...] = ()
     for _, found in rates.stakes(bound, windows, known):
         logs = tuple(map(float, found[:, 0, -1]))
-    alarms = rates.alarms_of(bound, windows)
+    alarms = alarms_of(bound, windows)
     return Stakes(number, logs if number else (), int(alarms.number[0]), bool(alarms.last[0]))
 
 
@@ -162,10 +163,7 @@ def _capital(bound: float, windows: Windows, held: Floats) -> Capital:
     sizes = np.array(stakes(bound))[:, None]
     allowed = windows.n_c[asked] * clipped(bound)
     gain = (np.log1p(sizes * windows.y_c[asked]) - np.log1p(sizes * allowed)) / held[asked]
-    late = (-np.inf,) * len(sizes)
-    played, weights = np.ones((1, gain.shape[1]), bool), np.full(len(sizes), 1 / len(sizes))
-    for _, logs in rates.staked(lambda piece: gain[:, None, :][:, piece[0], piece[1]], played, weights):
-        late = tuple(map(float, logs[:, 0, -1]))
+    late = _late(gain, np.full(len(sizes), 1 / len(sizes)))
     return Capital(gain.shape[1], tuple(map(float, gain.sum(axis=1))), late)
 
 
