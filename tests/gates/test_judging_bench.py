@@ -2,15 +2,16 @@
 
 import json
 import math
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 from benchmarks import figures
 from benchmarks.judging import __main__ as bench
-from benchmarks.judging import goals, unknown, wald
+from benchmarks.judging import default, goals, unknown, wald
 from benchmarks.judging.cells import CELLS, JUDGES, run
 from benchmarks.judging.default import Bets, Bound, Pair, reverted_at
 from benchmarks.judging.habits import habits, no_history
@@ -36,10 +37,11 @@ from modelrelease.gates import judge
 from modelrelease.gates.counts import Counts
 from modelrelease.gates.demands import AtMost
 from modelrelease.gates.judge import JudgeSettings
-from modelrelease.gates.ratio import ratio_machine
+from modelrelease.gates.ratio import Proportions, RatioMachine, ratio_machine
 from modelrelease.gates.windows import choose_window_s, habit_of
 from tests.gates.builders import T0, evidence, gate, under
 
+S = TypeVar("S")
 TWICE = next(each for each in REGRESSIONS if each.name == "2x")
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
@@ -55,6 +57,32 @@ def windows_of(traffic: Traffic, ticks: int, first: int = 0, last: int = 720) ->
     return [part[:, first:last].reshape(len(part), -1, ticks).sum(axis=2) for part in parts]
 
 
+def counting(machine: RatioMachine) -> Callable[..., Proportions]:
+    """What the product does with one window of both arms."""
+    return lambda state, n_c, y_c, n_s, y_s: machine.count(state, Tally(n_c, y_c), Tally(n_s, y_s), "")
+
+
+def assert_same(
+    vector: default.Test,
+    counts: list[Floats],
+    product: Any,
+    start: S,
+    update: Callable[..., S],
+    proven: Floats | None = None,
+) -> None:
+    """After each window of three releases the same evidence to 1e-9, and the same for passing where `proven` is it."""
+    states = [start] * 3
+    for index in range(counts[0].shape[1]):
+        now = [part[:, index] for part in counts]
+        vector.step(*now)
+        found = vector.log_e()
+        for row in range(3):
+            states[row] = update(states[row], *(float(part[row]) for part in now))
+            assert found[row] == pytest.approx(product.log_revert(states[row]), rel=1e-9, abs=1e-9)
+            if proven is not None:
+                assert proven[row, index] == pytest.approx(product.log_pass(states[row]), rel=1e-9, abs=1e-9)
+
+
 @pytest.mark.parametrize("phi", [1.0, 3.7, 12.0])
 @pytest.mark.parametrize("ticks", [1, 8])
 @pytest.mark.parametrize("scenario", ["independent", "bursts-10-spread", "wander-own"])
@@ -64,17 +92,8 @@ def test_bets_and_proofs_are_those_of_the_product(scenario: str, ticks: int, phi
     counts = windows_of(traffic, ticks, 200, 520)
     vector = Bets(1.5, np.full(3, phi), window_s)
     machine = ratio_machine(AgainstStable(max_ratio="1.5"))
-    states = [machine.start(Habit(window_s, phi)) for _ in range(3)]
     proven = log_pass(*counts, np.full(3, phi), 1.5)
-    for index in range(counts[0].shape[1]):
-        now = [part[:, index] for part in counts]
-        vector.step(*now)
-        found = vector.log_e()
-        for row in range(3):
-            n_c, y_c, n_s, y_s = (float(part[row]) for part in now)
-            states[row] = machine.count(states[row], Tally(n_c, y_c), Tally(n_s, y_s), "")
-            assert found[row] == pytest.approx(machine.log_revert(states[row]), rel=1e-9, abs=1e-9)
-            assert proven[row, index] == pytest.approx(machine.log_pass(states[row]), rel=1e-9, abs=1e-9)
+    assert_same(vector, counts, machine, machine.start(Habit(window_s, phi)), counting(machine), proven)
 
 
 @pytest.mark.parametrize("ticks", [1, 16])
@@ -83,17 +102,8 @@ def test_without_a_history_bets_and_proofs_are_those_of_the_product(scenario: st
     traffic = some(BY_NAME[scenario], wrong=TWICE)
     counts = windows_of(traffic, ticks, 200, 520)
     vector, machine = unknown.Bets(1.5, 3), ratio_machine(AgainstStable(max_ratio="1.5"))
-    states = [machine.start(None) for _ in range(3)]
     proven = log_pass(*counts, np.full(3, np.nan), 1.5)
-    for index in range(counts[0].shape[1]):
-        now = [part[:, index] for part in counts]
-        vector.step(*now)
-        found = vector.log_e()
-        for row in range(3):
-            n_c, y_c, n_s, y_s = (float(part[row]) for part in now)
-            states[row] = machine.count(states[row], Tally(n_c, y_c), Tally(n_s, y_s), "")
-            assert found[row] == pytest.approx(machine.log_revert(states[row]), rel=1e-9, abs=1e-9)
-            assert proven[row, index] == pytest.approx(machine.log_pass(states[row]), rel=1e-9, abs=1e-9)
+    assert_same(vector, counts, machine, machine.start(None), counting(machine), proven)
 
 
 @pytest.mark.parametrize("phi", [1.0, 4.2])
@@ -101,14 +111,13 @@ def test_without_a_history_bets_and_proofs_are_those_of_the_product(scenario: st
 def test_bounds_are_those_of_the_product(bound: float, phi: float) -> None:
     traffic = some(BY_NAME["bursts-3"], per_s=5)
     vector, demand = Bound(bound, np.full(3, phi)), AtMost(bound)
-    states = [demand.start(Habit(0, phi)) for _ in range(3)]
-    for index in range(400):
-        now = [part[:, index] for part in (traffic.n_c, traffic.y_c, traffic.n_s, traffic.y_s)]
-        vector.step(*now)
-        found = vector.log_e()
-        for row in range(3):
-            states[row] = demand.update(states[row], Counts(*(float(part[row]) for part in now)))
-            assert found[row] == pytest.approx(demand.log_revert(states[row]), rel=1e-9, abs=1e-9)
+    assert_same(
+        vector,
+        windows_of(traffic, 1, 0, 400),
+        demand,
+        demand.start(Habit(0, phi)),
+        lambda state, *now: demand.update(state, Counts(*now)),
+    )
 
 
 @pytest.mark.parametrize(("scenario", "per_s"), [("bursts-3", 5), ("bursts-10-spread", 50), ("independent", 50)])
@@ -116,15 +125,8 @@ def test_without_a_history_bounds_are_those_of_the_product(scenario: str, per_s:
     traffic = some(BY_NAME[scenario], per_s=per_s)
     traffic.y_s[0] = 0.0  # a clean stable
     machine = ratio_machine(under("0.05"))
-    vector, states = Bound(0.05, np.full(3, np.nan)), [machine.start(None) for _ in range(3)]
-    for index in range(300):
-        now = [part[:, index] for part in (traffic.n_c, traffic.y_c, traffic.n_s, traffic.y_s)]
-        vector.step(*now)
-        found = vector.log_e()
-        for row in range(3):
-            n_c, y_c, n_s, y_s = (float(part[row]) for part in now)
-            states[row] = machine.count(states[row], Tally(n_c, y_c), Tally(n_s, y_s), "")
-            assert found[row] == pytest.approx(machine.log_revert(states[row]), rel=1e-9, abs=1e-9)
+    vector = Bound(0.05, np.full(3, np.nan))
+    assert_same(vector, windows_of(traffic, 1, 0, 300), machine, machine.start(None), counting(machine))
 
 
 @pytest.mark.parametrize("scenario", [scenario.name for scenario in SCENARIOS])
