@@ -189,6 +189,19 @@ def test_the_default_path_starts_with_low_criticality_where_it_is_declared() -> 
     assert plan.stages[1].exposure.shares == (("low-criticality", 50), (REST, 50))
 
 
+def test_a_plan_is_about_the_very_requests_that_its_segments_mean() -> None:
+    def segmented(**conditions: Any) -> Plan:
+        return plan_with(
+            traffic={"routes": [{"name": "chat"}], "segments": [{"name": "low-criticality", **conditions}]}
+        )
+
+    low = segmented(headers=[{"name": "x-criticality", "value": "low"}])
+    assert low.digest == plan_with(traffic={"routes": [{"name": "other"}], "segments": [LOW_CRITICALITY]}).digest
+    assert low.digest != segmented(method="POST").digest
+    assert low.digest != segmented(headers=[{"name": "x-criticality", "value": "high"}]).digest
+    assert plan_with().segments == ""
+
+
 def test_an_entry_without_segment_is_for_all_that_are_not_named() -> None:
     segments = [LOW_CRITICALITY, {"name": "german", "headers": [{"name": "accept-language", "value": "de"}]}]
     plan = plan_with(

@@ -55,3 +55,29 @@ def test_abort_does_not_mean_the_unit_that_serves_and_retry_means_the_one_in_the
         scene.wait_state("Stopped")
     missing = alice.types("history", "chit")
     assert (missing.code, "there is no ModelRelease chit" in missing.err) == (3, True), missing
+
+
+def test_a_segment_that_comes_to_mean_other_requests_in_mid_rollout_starts_over(
+    shared_operator: Part, scene: Scene
+) -> None:
+    scene.settle()
+    stages = [
+        {"name": "pilot", "exposure": [{"segment": "low-criticality", "percent": "100"}], "minDuration": "600s"},
+        full(),
+    ]
+    scene.release("v2", stages=stages)
+    scene.wait_state("Observing")
+    before = scene.status()["planDigest"]
+    everybody = {"segments": [{"name": "low-criticality", "method": "POST"}]}
+    scene.release("v2", stages=stages, traffic=everybody)
+
+    def begun(status: dict[str, object]) -> bool:
+        return status["state"] == "Observing" and status["planDigest"] != before
+
+    scene.wait("a rollout of the new plan", begun)
+    given_up, raised = scene.records()[-2:]
+    assert given_up["kind"] == "Superseded"
+    assert "segments are told apart by something else" in given_up["body"]["message"]
+    assert (raised["kind"], raised["body"]["plan"]) == ("Raised", scene.status()["planDigest"])
+    rules = {rule["name"]: rule["matches"][0].get("method") for rule in scene.read_route()["spec"]["rules"]}
+    assert rules == {"chat": None, "chat--low-criticality": "POST"}

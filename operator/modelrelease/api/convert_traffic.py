@@ -1,6 +1,7 @@
 """`spec.traffic` to Traffic. It is read by itself, so that traffic can be taken back while another section is wrong."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from pydantic import ValidationError
@@ -9,6 +10,7 @@ from modelrelease.api.convert_unit import backend_faults, backend_of
 from modelrelease.api.faults import fault, faults_of
 from modelrelease.api.modelrelease import DeletionPolicy
 from modelrelease.api.release_traffic import MAX_ROUTE_RULES, TAKEN_HEADERS, SegmentSpec, TrafficSpec
+from modelrelease.domain.canonical import digest
 from modelrelease.domain.release import Fault
 from modelrelease.domain.traffic import GatewayRef, HeaderMatch, RouteRef, Segment, Traffic
 
@@ -42,6 +44,11 @@ def segments_of(spec: Mapping[str, Any]) -> tuple[str, ...]:
     segments = traffic.get("segments") if isinstance(traffic, Mapping) else None
     names = [segment.get("name") for segment in _listed(segments) if isinstance(segment, Mapping)]
     return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+
+def segments_digest(traffic: TrafficSpec) -> str:
+    """A digest over the segments and their conditions, in their order; "" without any."""
+    return digest([asdict(_segment(segment)) for segment in traffic.segments]) if traffic.segments else ""
 
 
 def _listed(value: object) -> list[Any]:

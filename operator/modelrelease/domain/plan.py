@@ -88,7 +88,11 @@ class StageLengths:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that decides how one candidate is released. `governed` None: no policy had a say in it."""
+    """Everything that decides how one candidate is released. `governed` None: no policy had a say in it.
+
+    `segments` is a digest over what tells requests of each segment apart, "" without segments: stages speak of segments
+    by name, and whoever approves one approves those requests and no others.
+    """
 
     stages: tuple[Stage, ...]
     gates: tuple[Gate, ...] = ()
@@ -100,6 +104,7 @@ class Plan:
     entry: Entry = field(default_factory=Entry)
     train: Train = field(default_factory=Train)
     approvals: ApprovalRules = field(default_factory=ApprovalRules)
+    segments: str = ""
 
     @property
     def digest(self) -> str:
