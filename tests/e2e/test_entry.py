@@ -1,5 +1,6 @@
 """Offline evidence on the real cluster: nothing enters without it, nobody makes it up, and with it it goes on."""
 
+import itertools
 import json
 import time
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ from tests.faults.history import route_states
 
 Json = dict[str, Any]
 
+_numbers = itertools.count()
+
 ENTRY: Mapping[str, Any] = {
     "package": ["ModelCard"],
     "gates": [
@@ -38,8 +41,11 @@ ENTRY: Mapping[str, Any] = {
 
 
 def evidence(scene: Scene, unit: str, *, english: int = 98, turkish: int = 55, **spec: Any) -> Json:
-    """Results of a unit by carol: a thousand cases in English and sixty in Turkish."""
-    produced = datetime.now(UTC) - timedelta(minutes=1)
+    """Results of a unit by carol: a thousand cases in English and sixty in Turkish.
+
+    Produced later than all before: of two that were produced in the same second either may count.
+    """
+    produced = datetime.now(UTC) - timedelta(minutes=10) + timedelta(seconds=next(_numbers))
     groups = {"en": (english * 10, 1000), "tr": (turkish, 60)}
     content = {
         "releaseRef": {"name": scene.name},
@@ -90,7 +96,7 @@ def typed(scene: Scene, user: str, *words: str) -> Result:
 
 def submit_when_allowed(scene: Scene, doc: Json, user: str = "carol") -> Json:
     """Rights come into force a moment after they are written, and policies go a moment after they are deleted."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         try:
             return submit(scene, doc, user)
@@ -107,7 +113,7 @@ def holds(scene: Scene, reason: str, says: str) -> None:
         found = scene.condition("EntryEvidence")
         return found.get("reason") == reason and says in found.get("message", "")
 
-    scene.wait(f"EntryEvidence {reason}: {says}", there, 20)
+    scene.wait(f"EntryEvidence {reason}: {says}", there)
     assert scene.condition("EntryEvidence")["status"] == "False"
 
 
@@ -122,7 +128,7 @@ def test_nothing_enters_before_its_evidence_is_complete_and_then_it_goes_on_by_i
 ) -> None:
     unit = candidate["candidate"]["digest"]
     holds(scene, "EntryEvidenceMissing", "there is no ReleaseEvidence for v2")
-    scene.wait("Ready says so", lambda s: scene.condition("Ready")["reason"] == "EntryEvidenceMissing", 10)
+    scene.wait("Ready says so", lambda s: scene.condition("Ready")["reason"] == "EntryEvidenceMissing")
     assert "modelrelease evidence submit --release chat" in scene.condition("Ready")["message"]
     with pytest.raises(ApiError) as refused:
         submit(scene, evidence(scene, unit, producer="dave"), user="dave")
@@ -149,7 +155,7 @@ def test_nothing_enters_before_its_evidence_is_complete_and_then_it_goes_on_by_i
     stranger = typed(scene, "dave", *submitting)
     assert (stranger.exit_code, '"dave"' in stranger.stderr) == (4, True)
     assert "the package lacks ModelCard" in typed(scene, "carol", "evidence", "show", "chat").stdout
-    with LoadThread(scene.load(60, 60)):
+    with LoadThread(scene.load(60)):
         assert "submitted" in typed(scene, "carol", *submitting).stdout
         scene.wait_state("Settled")
     assert scene.status()["stable"]["version"] == "v2"

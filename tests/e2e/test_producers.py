@@ -6,7 +6,7 @@ from modelrelease.sandbox import Sandbox
 from modelrelease.sandbox.load import LoadThread
 from modelrelease.sandbox.process import Part
 from modelrelease.sandbox.scene import Scene, _load, project_folder
-from tests.api.objects import bind
+from tests.api.objects import bind, unbind
 from tests.api.test_admission import rule
 from tests.e2e.test_approvals import MARGIN_S
 from tests.e2e.test_entry import Json, candidate, evidence, holds, shares, submit, submit_when_allowed
@@ -46,7 +46,7 @@ def test_what_was_forged_while_the_policy_was_missing_does_not_count_when_it_is_
     submit(scene, evidence(scene, unit["digest"], english=99))
     holds(scene, "EntryEvidenceUnconfirmed", "of stable does not count: the admission policy")
     assert set(shares(scene, unit["revision"])) == {0}
-    with LoadThread(scene.load(60, 60)):
+    with LoadThread(scene.load(60)):
         submit(scene, evidence(scene, stable, english=96, turkish=57))
         scene.wait_state("Settled")
     raised = next(record["body"] for record in scene.records() if record["kind"] == "Raised")
@@ -61,9 +61,8 @@ def test_results_of_an_account_that_lost_its_right_let_nothing_in_any_more(
     unit = candidate["candidate"]
     submit(scene, evidence(scene, unit["digest"], references=None))
     holds(scene, "EntryEvidenceIncomplete", "the package lacks ModelCard")
-    binding = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{scene.namespace}/rolebindings/"
-    scene.sandbox.client().delete(f"{binding}carol-modelrelease-submit-evidence")
-    time.sleep(MARGIN_S / 2)
+    right = ("carol", "attest", "modelrelease.dev", "modelreleases/evidence")
+    unbind(scene.sandbox, scene.namespace, "carol-modelrelease-submit-evidence", *right)
     bind(scene.sandbox, scene.namespace, "dave", "modelrelease-submit-evidence")
     suite = {"name": "package", "version": "1"}
     papers = evidence(scene, unit["digest"], producer="dave", suite=suite, metrics=None, subgroups=None, impact=None)
