@@ -70,24 +70,23 @@ def bundle_path(scene: Scene, revision: str) -> str:
 
 
 def test_a_prompt_is_released_over_one_model_and_a_bad_one_is_taken_back(shared_operator: Part, scene: Scene) -> None:
-    with LoadThread(scene.load(60, 120)) as load:
-        prompt(scene, "p2", "Be brief.")
-        release(scene, "p2")
-        inside = scene.wait("in a stage", lambda s: stage_name(s) == "some")
-        first, second = inside["stable"], inside["candidate"]
-        assert first["backend"] == second["backend"]
-        bundle = scene.sandbox.client().get(bundle_path(scene, second["revision"]))
-        assert bundle["immutable"] is True and bundle["data"]["prompt.system.txt"] == "Be brief."
-        assert json.loads(bundle["data"]["unit.json"])["digest"] == second["digest"]
+    prompt(scene, "p2", "Be brief.")
+    release(scene, "p2")
+    inside = scene.wait("in a stage, without requests", lambda s: stage_name(s) == "some")
+    first, second = inside["stable"], inside["candidate"]
+    assert first["backend"] == second["backend"]
+    bundle = scene.sandbox.client().get(bundle_path(scene, second["revision"]))
+    assert bundle["immutable"] is True and bundle["data"]["prompt.system.txt"] == "Be brief."
+    assert json.loads(bundle["data"]["unit.json"])["digest"] == second["digest"]
+    with LoadThread(scene.load(60)) as load:
         scene.wait("an answer", lambda _: any(sample.answer == "Be brief." for sample in load.samples))
         scene.sandbox.client().delete(bundle_path(scene, second["revision"]))
-
+        scene.wait("written anew", lambda _: "BundleWritten" in {reason for reason, _ in events(scene)})
         settled = scene.wait_state("Settled", "Watching")
         assert settled["stable"]["version"] == "p2"
         written = scene.sandbox.client().get(bundle_path(scene, second["revision"]))
         assert written["data"] == bundle["data"]
         assert written["metadata"]["uid"] != bundle["metadata"]["uid"]
-        assert "BundleWritten" in {reason for reason, _ in events(scene)}
 
         prompt(scene, "p3", "Make things up.", wrong_fraction=0.8)
         release(scene, "p3")

@@ -51,7 +51,7 @@ def bundles(scene: Scene) -> set[str]:
     return {item["metadata"]["labels"]["modelrelease.dev/bundle"] for item in found}
 
 
-def eventually(check: Callable[[], bool], timeout_s: float = 30.0) -> None:
+def eventually(check: Callable[[], bool], timeout_s: float = 120.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not check():
         assert time.monotonic() < deadline

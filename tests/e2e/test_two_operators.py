@@ -9,11 +9,13 @@ from modelrelease.sandbox.audit import AuditEvent
 from modelrelease.sandbox.load import LoadThread
 from modelrelease.sandbox.scene import Scene, operator_part
 from tests.api.objects import LEASE, LEASE_PATH, bind, create, decision, free_lease
-from tests.e2e.lanes import full, observing, stage, stage_name
+from tests.e2e.lanes import UNTIL_PROMOTED, full, observing, promote, stage, stage_name
 from tests.faults.history import OPERATOR, assert_stays_down, raises, route_states
 from tests.faults.proxy import Call, Fault, FaultProxy
 
 EXIT_LOST = 2
+LEASE_S = 9.0
+"""A leader that the machine holds up for less than two thirds of this still leads."""
 
 
 def holder(sandbox: Sandbox) -> str:
@@ -21,7 +23,7 @@ def holder(sandbox: Sandbox) -> str:
     return str(sandbox.client().get(f"{LEASE_PATH}/{LEASE}")["spec"].get("holderIdentity") or "")
 
 
-def wait_refused(scene: Scene, timeout_s: float = 20.0) -> AuditEvent:
+def wait_refused(scene: Scene, timeout_s: float = 60.0) -> AuditEvent:
     """The first write to the route that the API server did not take."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
@@ -43,19 +45,20 @@ def test_a_leader_that_sleeps_past_its_lease_in_the_middle_of_a_raise_is_succeed
         return Fault.HELD if raising else Fault.NONE
 
     with FaultProxy(installed.api_url, installed.ca_file, rule=rule) as proxy:
-        first = operator_part(installed, name="operator-first", lease_duration_s=4.0)
+        first = operator_part(installed, name="operator-first", lease_duration_s=LEASE_S)
         config = proxy.kubeconfig(installed.kubeconfig("operator"), tmp_path / "proxied.yaml")
         first.argv[first.argv.index("--kubeconfig") + 1] = str(config)
-        second = operator_part(installed, name="operator-second", lease_duration_s=4.0)
+        second = operator_part(installed, name="operator-second", lease_duration_s=LEASE_S)
         first.start()
         scene.settle()
         second.start()
         leader = holder(installed)
         try:
-            with LoadThread(scene.load(60, 200)):
-                scene.release("v2", stages=[stage("some", 20, minDuration="3s"), full()])
+            with LoadThread(scene.load(60)):
+                scene.release("v2", stages=[stage("some", 20, minDuration=UNTIL_PROMOTED), full()])
                 candidate = observing(scene, "some")["candidate"]
                 assert holder(installed) == leader
+                promote(scene)
                 scene.wait("a raise on its way", lambda _: bool(proxy.fired))
                 first.pause()
                 create(installed.client("alice"), decision(scene.namespace))
@@ -99,7 +102,7 @@ def test_an_operator_that_is_started_again_takes_its_own_lease_over_without_wait
         part.kill()
         part.start()
         scene.wait("it leads again", lambda _: holder(installed) != leader)
-        with LoadThread(scene.load(60, 200)):
+        with LoadThread(scene.load(60)):
             scene.release("v2", stages=[stage("some", 20), full()])
             scene.wait_state("Settled")
     finally:
