@@ -38,6 +38,17 @@ _DURATION = re.compile(r"(?:\d{1,6}[wdhms]){1,5}")
 _TIME_MEND = "write 2026-11-03T14:00:00Z, now, or a time before now such as -7d"
 
 Files = Annotated[list[Path], typer.Option("--file", "-f", help="Manifest with the release; more may be in it.")]
+Itself = Annotated[bool, typer.Option("--self", help="Compare stable with itself; so it is without --candidate.")]
+Split = Annotated[
+    str, typer.Option(help="How stable is divided then: by instance, by request, or auto: instances if several.")
+]
+Length = Annotated[
+    str | None, typer.Option(help="How long each replayed release takes; default: its stages' minimum durations.")
+]
+Place = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="Namespace of the release; default: what the file says.")
+]
+Credentials = Annotated[Path | None, typer.Option(help="Folder with the files that the MetricsSource names.")]
 Pairs = Annotated[
     list[str] | None,
     typer.Option(help="LABEL=VALUE[,…] of existing series: placeholders such as service, or labels (=~ and != too)."),
@@ -57,27 +68,17 @@ def backtest(
     from_: Annotated[str, typer.Option("--from", help="Where history begins: RFC 3339, or -7d.")] = "-7d",
     to: Annotated[str, typer.Option("--to", help="Where it ends.")] = "now",
     incident: Incidents = None,
-    itself: Annotated[
-        bool, typer.Option("--self", help="Compare stable with itself; so it is without --candidate.")
-    ] = False,
-    split: Annotated[
-        str, typer.Option(help="How stable is divided then: by instance, by request, or auto: instances if several.")
-    ] = "auto",
+    itself: Itself = False,
+    split: Split = "auto",
     candidate: Pairs = None,
     stable: Pairs = None,
-    release_length: Annotated[
-        str | None, typer.Option(help="How long each replayed release takes; default: its stages' minimum durations.")
-    ] = None,
+    release_length: Length = None,
     step: Annotated[str, typer.Option(help="Length of a window; not shorter than the scrape interval.")] = "15s",
     seed: Annotated[int, typer.Option(help="Seed of the division by request.")] = 1,
     chart: Annotated[Path | None, typer.Option(help="Draw the evidence into this file, .svg or .png.")] = None,
-    namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Namespace of the release; default: what the file says.")
-    ] = None,
+    namespace: Place = None,
     prometheus: Annotated[str | None, typer.Option(help="Address to ask instead of the MetricsSource's.")] = None,
-    credentials_dir: Annotated[
-        Path | None, typer.Option(help="Folder with the files that the MetricsSource names.")
-    ] = None,
+    credentials_dir: Credentials = None,
     kubeconfig: Kubeconfig = None,
     context: Context = "",
     output: Output = "text",

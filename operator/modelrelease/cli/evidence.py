@@ -26,6 +26,15 @@ PAPERS = {"name": "package", "version": "1"}
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 Release = Annotated[str, typer.Argument(help="Name of the ModelRelease.", show_default=False)]
+UnitDigest = Annotated[str, typer.Option(help="Digest of the unit; default: that of the unit in the release's spec.")]
+SubgroupBy = Annotated[
+    list[str] | None,
+    typer.Option(help="Make subgroups: by a property of test cases (junit), or of the tasks of a group (lm-eval)."),
+]
+References = Annotated[
+    list[str] | None, typer.Option(help="A paper: TYPE=URI or TYPE=URI@sha256:DIGEST, such as ModelCard=https://….")
+]
+ExpiresIn = Annotated[int, typer.Option(min=0, max=36_500, help="Days after which it no longer counts; 0: never.")]
 
 
 @app.command()
@@ -35,23 +44,14 @@ def submit(
     format_: Annotated[str, typer.Option("--format", help="auto, json (or YAML), junit or lm-eval.")] = "auto",
     suite: Annotated[str, typer.Option(help="Name of the suite; default: what the files say.")] = "",
     suite_version: Annotated[str, typer.Option(help="Version of the suite; default: what the files say.")] = "",
-    unit_digest: Annotated[
-        str, typer.Option(help="Digest of the unit; default: that of the unit in the release's spec.")
-    ] = "",
+    unit_digest: UnitDigest = "",
     stable: Annotated[bool, typer.Option("--stable", help="The results are of the unit that is stable now.")] = False,
-    subgroup_by: Annotated[
-        list[str] | None,
-        typer.Option(help="Make subgroups: by a property of test cases (junit), or of the tasks of a group (lm-eval)."),
-    ] = None,
+    subgroup_by: SubgroupBy = None,
     red_team: Annotated[bool, typer.Option("--red-team", help="JUnit suites are attacks that should fail.")] = False,
-    reference: Annotated[
-        list[str] | None, typer.Option(help="A paper: TYPE=URI or TYPE=URI@sha256:DIGEST, such as ModelCard=https://….")
-    ] = None,
+    reference: References = None,
     review_by: Annotated[str, typer.Option(help="Review date of the readiness plan, such as 2027-03-31.")] = "",
     produced_at: Annotated[str, typer.Option(help="When it was measured; default: what the files say, else now.")] = "",
-    expires_in: Annotated[
-        int, typer.Option(min=0, max=36_500, help="Days after which it no longer counts; 0: never.")
-    ] = 0,
+    expires_in: ExpiresIn = 0,
     confidence: Annotated[str, typer.Option(help="Confidence of intervals made from standard errors.")] = "0.95",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Have the API server check it and keep nothing.")] = False,
     namespace: Namespace = "",
