@@ -45,7 +45,7 @@ bench-idle: binaries ## 1,000 quiet releases -> build/bench/idle.json
 bench-audit: setup ## verifying 100,000 records -> build/bench/audit.json
 	@$(RUN) python -m benchmarks.audit
 
-bench-judging: setup ## the judge against Wald, Flagger, Argo Rollouts and Kayenta, 10 min (JUDGING=--quick: 1) -> build/bench/judging.json
+bench-judging: setup ## the judge against Wald, Flagger, Argo Rollouts and Kayenta, half an hour (JUDGING=--quick: 3 min) -> build/bench/judging.json
 	@$(RUN) python -m benchmarks.judging $(JUDGING)
 
 bench-planning: setup ## forecasts of stage lengths against simulated releases -> build/bench/planning.json
