@@ -199,7 +199,7 @@ def test_a_plan_is_about_the_very_requests_that_its_segments_mean() -> None:
     assert low.digest == plan_with(traffic={"routes": [{"name": "other"}], "segments": [LOW_CRITICALITY]}).digest
     assert low.digest != segmented(method="POST").digest
     assert low.digest != segmented(headers=[{"name": "x-criticality", "value": "high"}]).digest
-    assert plan_with().segments == ""
+    assert plan_with().requests == ""
 
 
 def test_an_entry_without_segment_is_for_all_that_are_not_named() -> None:

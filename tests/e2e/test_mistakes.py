@@ -2,6 +2,7 @@
 
 import pytest
 
+from modelrelease.sandbox.gateway import GATEWAY_NAME, GATEWAY_NAMESPACE
 from modelrelease.sandbox.load import LoadThread
 from modelrelease.sandbox.process import Part
 from modelrelease.sandbox.scene import Scene
@@ -77,7 +78,25 @@ def test_a_segment_that_comes_to_mean_other_requests_in_mid_rollout_starts_over(
     scene.wait("a rollout of the new plan", begun)
     given_up, raised = scene.records()[-2:]
     assert given_up["kind"] == "Superseded"
-    assert "segments are told apart by something else" in given_up["body"]["message"]
+    assert "it is about other requests" in given_up["body"]["message"]
     assert (raised["kind"], raised["body"]["plan"]) == ("Raised", scene.status()["planDigest"])
     rules = {rule["name"]: rule["matches"][0].get("method") for rule in scene.read_route()["spec"]["rules"]}
     assert rules == {"chat": None, "chat--low-criticality": "POST"}
+
+
+def test_an_owned_route_follows_an_edit_of_its_hosts_and_path(shared_operator: Part, scene: Scene) -> None:
+    owned = Scene(scene.sandbox, scene.namespace, name="owned")
+    manifest = owned.manifest("v1", backend="chat-v1")
+    gateway = {"name": GATEWAY_NAME, "namespace": GATEWAY_NAMESPACE}
+    manifest["spec"]["traffic"] = {"gatewayRefs": [gateway], "hostnames": ["before.local"]}
+    del manifest["spec"]["strategy"]["stages"]
+    scene.sandbox.apply(manifest)
+    owned.wait_state("Settled")
+    manifest["spec"]["traffic"] |= {"hostnames": ["after.local"], "pathPrefix": "/v1"}
+    scene.sandbox.apply(manifest)
+
+    def followed(_: object) -> bool:
+        spec = owned.read_route()["spec"]
+        return (spec["hostnames"], spec["rules"][0]["matches"][0]["path"]["value"]) == (["after.local"], "/v1")
+
+    owned.wait("the route as declared", followed)

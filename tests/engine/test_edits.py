@@ -71,9 +71,9 @@ def test_only_tighter_bounds_apply_in_place():
         gen_plan(gates=()),
         gen_plan(watch_s=1),
         gen_plan(gen_stage("full", 1000)),
-        gen_plan(segments="sha256:others"),
+        gen_plan(requests="sha256:others"),
     ],
-    ids=["looser", "one more gate", "another gate", "no gate", "watch", "stages", "segments"],
+    ids=["looser", "one more gate", "another gate", "no gate", "watch", "stages", "requests"],
 )
 def test_anything_else_starts_over(plan):
     assert not only_tighter(plan, PLAN, NOW)

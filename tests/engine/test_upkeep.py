@@ -1,5 +1,7 @@
 """Order without raising anything: foreign changes, routes that were deleted, tidying, memory of used decisions."""
 
+from dataclasses import replace
+
 import pytest
 
 from modelrelease.domain.decision import Action
@@ -16,6 +18,7 @@ from tests.engine.builders import (
     SAFE,
     SEGMENT,
     UNIT_A,
+    UNIT_B,
     ZERO,
     A,
     B,
@@ -29,6 +32,7 @@ from tests.engine.builders import (
     gen_release,
     gen_route,
     gen_verdict,
+    gen_watch,
     gone,
 )
 from tests.engine.steps import decide, lowered, order, raises, reasons, records, saved, writes
@@ -161,3 +165,13 @@ def test_a_segment_rule_that_somebody_removed_is_drift():
     step = decide(progress, gen_route(Target(A, B, uniform((), 50)), segments=()))
     assert saved(step).state is State.PREPARING and step.drifted
     assert SEGMENT in {segment for segment, _ in progress.exposure.shares}
+
+
+@pytest.mark.parametrize("state", [State.SETTLED, State.WATCHING])
+def test_a_route_that_is_not_as_declared_is_laid_out_anew_at_rest(state):
+    watching = {"fallback": A, "stable": B, "watch": gen_watch()} if state is State.WATCHING else {}
+    progress = gen_progress(state, **watching)
+    stale = replace(as_progress(progress), declared=False)
+    release = gen_release(UNIT_B if watching else UNIT_A, owned=True)
+    assert order(decide(progress, stale, release=release)) == ["Layout"]
+    assert order(decide(progress, as_progress(progress), release=release)) == []

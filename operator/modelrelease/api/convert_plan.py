@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from modelrelease.api.convert_entry import entry_of
 from modelrelease.api.convert_gates import Templates, gates_of
 from modelrelease.api.convert_stages import default_stages, order_faults, stage_faults, stages_of
-from modelrelease.api.convert_traffic import segments_digest, segments_of
+from modelrelease.api.convert_traffic import requests_digest, segments_of
 from modelrelease.api.convert_train import train_of
 from modelrelease.api.faults import faults_of
 from modelrelease.api.quantities import seconds_of
@@ -85,7 +85,7 @@ def plan_of(spec: Mapping[str, Any], templates: Templates) -> Plan | tuple[Fault
         entry=entry,
         train=train,
         approvals=approvals_of(approvals),
-        segments=segments_digest(traffic),
+        requests=requests_digest(traffic),
     )
 
 

@@ -46,9 +46,11 @@ def segments_of(spec: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
 
 
-def segments_digest(traffic: TrafficSpec) -> str:
-    """A digest over the segments and their conditions, in their order; "" without any."""
-    return digest([asdict(_segment(segment)) for segment in traffic.segments]) if traffic.segments else ""
+def requests_digest(traffic: TrafficSpec) -> str:
+    """A digest over what says which requests are meant: segments in their order, hosts and path; "" without any."""
+    segments = [asdict(_segment(segment)) for segment in traffic.segments or ()]
+    hosts, path = list(traffic.hostnames or ()), traffic.path_prefix or ""
+    return digest([segments, hosts, path]) if segments or hosts or path else ""
 
 
 def _listed(value: object) -> list[Any]:

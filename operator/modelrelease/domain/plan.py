@@ -90,8 +90,8 @@ class StageLengths:
 class Plan:
     """Everything that decides how one candidate is released. `governed` None: no policy had a say in it.
 
-    `segments` is a digest over what tells requests of each segment apart, "" without segments: stages speak of segments
-    by name, and whoever approves one approves those requests and no others.
+    `requests` is a digest over what says which requests are meant (segments, host names, path), "" without any: stages
+    speak of segments by name, and whoever approves one approves those requests and no others.
     """
 
     stages: tuple[Stage, ...]
@@ -104,7 +104,7 @@ class Plan:
     entry: Entry = field(default_factory=Entry)
     train: Train = field(default_factory=Train)
     approvals: ApprovalRules = field(default_factory=ApprovalRules)
-    segments: str = ""
+    requests: str = ""
 
     @property
     def digest(self) -> str:

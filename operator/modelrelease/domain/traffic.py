@@ -106,7 +106,10 @@ class RuleView:
 
 @dataclass(frozen=True, slots=True)
 class RouteView:
-    """One route as read, in terms of arms. `problem` says why it cannot be steered (missing rule, unknown form)."""
+    """One route as read, in terms of arms. `problem` says why it cannot be steered (missing rule, unknown form).
+
+    `declared` False: gateways, host names or path of an owned route are not what its release says.
+    """
 
     name: str
     exists: bool
@@ -120,6 +123,7 @@ class RouteView:
     stopped: str | None = None
     record: str | None = None
     problem: str | None = None
+    declared: bool = True
 
     def share_of(self, revision: str) -> Exposure:
         """The share per segment that this route gives to the arm of `revision`, the highest of its rules' shares."""

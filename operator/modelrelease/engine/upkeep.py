@@ -134,14 +134,14 @@ def finish_watch(case: Case) -> Step | None:
 def tidy(case: Case) -> Step | None:
     """At rest the route has one arm and no segment rules, in the watch the fallback's arm beside the watched unit's.
 
-    A layout write; nobody's share changes.
+    An owned one has the gateways, hosts and path that the release declares. A layout write; nobody's share changes.
     """
     progress = case.progress
     target = target_of(case, progress)
     if target is None or progress.state not in (State.SETTLED, State.WATCHING) or case.observed.conflict:
         return None
     steerable = [view for view in case.observed.routes if view.exists and not view.problem]
-    if all(fits(view, target, case.segments) for view in steerable):
+    if all(fits(view, target, case.segments) and view.declared for view in steerable):
         return None
     return Step(progress, (SetRoutes(target, Intention.LAYOUT),))
 

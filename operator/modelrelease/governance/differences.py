@@ -147,8 +147,8 @@ def _differences(old: Plan, new: Plan) -> Iterator[str]:
         yield f"approvals are {'stricter' if more else 'others, or fewer'}"
     if old.train != new.train:
         yield f"release windows and freezes are {'narrower' if narrows(new.train, old.train, EVER) else 'others'}"
-    if old.segments != new.segments:
-        yield "segments are told apart by something else"
+    if old.requests != new.requests:
+        yield "it is about other requests (segments, hostnames or pathPrefix)"
     yield from (f"limits: {phrase}" for phrase in _fields(old.limits, new.limits))
     for name in ("on_drift", "on_no_safe_path"):
         if getattr(old, name) != getattr(new, name):

@@ -11,7 +11,7 @@ from modelrelease.domain.exposure import REST
 from modelrelease.domain.release import Release
 from modelrelease.domain.traffic import Arm, RouteView, RuleView
 from modelrelease.domain.unit import Backend, UnitRef
-from modelrelease.routing import backendrefs, marks
+from modelrelease.routing import backendrefs, marks, owned
 from modelrelease.routing.acceptance import acceptance
 from modelrelease.routing.protocol import Object, Place, Refusal
 from modelrelease.routing.rules import OwnedRule, Ownership, Role, owns, resolve
@@ -39,6 +39,7 @@ def view(release: Release, name: str, obj: Object | None, arms: tuple[UnitRef, .
         stopped=read.stopped,
         record=read.record,
         problem=ownership.fault.message if ownership.fault else None,
+        declared=not owns(release, name) or owned.is_declared(release, obj),
     )
 
 

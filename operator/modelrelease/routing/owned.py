@@ -36,6 +36,12 @@ def as_declared(release: Release, obj: Object) -> Object:
     return {**obj, "spec": spec}
 
 
+def is_declared(release: Release, obj: Object) -> bool:
+    """Whether parents, host names and path of the route as read are those that the release declares."""
+    wanted = as_declared(release, obj)
+    return not operations(obj, wanted) and rules_of(obj) == rules_of(wanted)
+
+
 def operations(read: Object, wanted: Object) -> list[jsonpatch.Operation]:
     """Bring parents and host names of the route as read to those of `wanted`."""
     have, want = read.get("spec", {}), wanted["spec"]
