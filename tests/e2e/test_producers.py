@@ -63,6 +63,7 @@ def test_results_of_an_account_that_lost_its_right_let_nothing_in_any_more(
     holds(scene, "EntryEvidenceIncomplete", "the package lacks ModelCard")
     right = ("carol", "attest", "modelrelease.dev", "modelreleases/evidence")
     unbind(scene.sandbox, scene.namespace, "carol-modelrelease-submit-evidence", *right)
+    time.sleep(MARGIN_S)
     bind(scene.sandbox, scene.namespace, "dave", "modelrelease-submit-evidence")
     suite = {"name": "package", "version": "1"}
     papers = evidence(scene, unit["digest"], producer="dave", suite=suite, metrics=None, subgroups=None, impact=None)
