@@ -26,7 +26,7 @@ def test_a_config_map_that_is_applied_after_the_release_is_soon_found(shared_ope
     assert "there is no ConfigMap prompt-1" in scene.condition("Ready")["message"]
     metadata = {"name": "prompt-1", "namespace": scene.namespace}
     scene.sandbox.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"system.txt": "hi"}})
-    adopted = scene.wait("adopted", lambda s: s.get("state") == "Settled", timeout_s=40)
+    adopted = scene.wait("adopted", lambda s: s.get("state") == "Settled")
     assert adopted["stable"]["version"] == "v1"
 
 
@@ -35,7 +35,7 @@ def test_abort_does_not_mean_the_unit_that_serves_and_retry_means_the_one_in_the
 ) -> None:
     scene.settle()
     scene.serve("v3")
-    with LoadThread(scene.load(40, 120)):
+    with LoadThread(scene.load(40)):
         scene.release("v2", stages=[full(minDuration="1s")], watch="1h")
         scene.wait_state("Watching")
         assert "weight" not in scene.status()

@@ -35,10 +35,15 @@ UNIT: Json = {
 
 
 @pytest.fixture
-def policy(scene: Scene) -> Iterator[str]:
-    """What each tier asks for in the test's namespace; closed for the first seconds."""
-    name = f"{scene.namespace}-tiers"
-    opens = datetime.now(UTC) + timedelta(seconds=25)
+def policy(scene: Scene) -> Iterator[None]:
+    """What each tier asks for in the test's namespace; closed for days."""
+    put(scene, opens=datetime.now(UTC) + timedelta(days=3))
+    yield
+    scene.sandbox.client().delete(f"{PATH}/{scene.namespace}-tiers")
+
+
+def put(scene: Scene, *, opens: datetime) -> None:
+    """Write the policy, by which low may be released from a moment on: what begins then, not what waits already."""
     freeze = {
         "name": "change-board",
         "from": "2026-01-01T00:00:00Z",
@@ -50,7 +55,7 @@ def policy(scene: Scene) -> Iterator[str]:
         {
             "apiVersion": "modelrelease.dev/v1alpha1",
             "kind": "ReleasePolicy",
-            "metadata": {"name": name},
+            "metadata": {"name": f"{scene.namespace}-tiers"},
             "spec": {
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scene.namespace}},
                 "tiers": {
@@ -61,8 +66,6 @@ def policy(scene: Scene) -> Iterator[str]:
             },
         }
     )
-    yield name
-    scene.sandbox.client().delete(f"{PATH}/{name}")
 
 
 def release(scene: Scene, version: str, backend: str, **parts: Json) -> None:
@@ -81,19 +84,19 @@ def tier_of(scene: Scene, version: str) -> str:
 
 
 def waits(scene: Scene, kind: str, words: str) -> None:
-    scene.wait(f"{kind}: {words}", lambda _: words in scene.condition(kind).get("message", ""), 30)
+    scene.wait(f"{kind}: {words}", lambda _: words in scene.condition(kind).get("message", ""))
     assert not (scene.status().get("weight") or "0 %").startswith("100")
 
 
 def prove(scene: Scene) -> None:
     """Carol hands in what the evaluation gave, and the operator has read it."""
     submit_when_allowed(scene, evidence(scene, scene.status()["candidate"]["digest"]))
-    scene.wait("the evidence is read", lambda _: scene.condition("EntryEvidence").get("reason") == "Met", 30)
+    scene.wait("the evidence is read", lambda _: scene.condition("EntryEvidence").get("reason") == "Met")
 
 
 def completed(scene: Scene, version: str) -> list[str]:
     """The stages that a version went through, once it has all traffic."""
-    scene.wait(f"{version} is stable", lambda s: s["state"] == "Settled" and s["stable"]["version"] == version, 60)
+    scene.wait(f"{version} is stable", lambda s: s["state"] == "Settled" and s["stable"]["version"] == version)
     raised = [r["body"] for r in scene.records() if r["kind"] == "Raised"]
     return [body["stage"] for body in raised if body["candidate"]["version"] == version]
 
@@ -105,18 +108,20 @@ def someone(scene: Scene, user: str, role: str) -> Person:
     return Person(scene.sandbox, user, scene.namespace)
 
 
-@pytest.mark.timeout(400)
-def test_each_tier_asks_for_more_than_the_one_below(shared_operator: Part, scene: Scene, policy: str) -> None:
+def test_each_tier_asks_for_more_than_the_one_below(shared_operator: Part, scene: Scene, policy: None) -> None:
     bob, dave = someone(scene, "bob", "risk"), someone(scene, "dave", "owner")
     bind(scene.sandbox, scene.namespace, "carol", "modelrelease-submit-evidence")
     release(scene, "v1", "chat-v1")
     scene.wait_state("Settled")
-    with LoadThread(scene.load(80, 300, low=0.5)):
+    with LoadThread(scene.load(80, low=0.5)):
         release(scene, "p2", "chat-v1", prompt={"version": "2", "digest": digest("4")})
         assert tier_of(scene, "p2") == "Low"
         waits(scene, "ReleaseWindowOpen", "until the change board has met")
+        put(scene, opens=datetime.now(UTC) + timedelta(seconds=5))
+        release(scene, "p2b", "chat-v1", prompt={"version": "2", "digest": digest("4")})
+        assert tier_of(scene, "p2b") == "Low"
         submit_when_allowed(scene, evidence(scene, scene.status()["candidate"]["digest"], english=96))
-        assert completed(scene, "p2") == ["full"]
+        assert completed(scene, "p2b") == ["full"]
 
         tools = {"version": "2", "digest": digest("5")}
         release(scene, "t3", "chat-v1", prompt={"version": "2", "digest": digest("4")}, tools=tools)

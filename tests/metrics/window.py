@@ -76,6 +76,7 @@ class Window:
         self._queries = queries
         self._begun_s = time.monotonic()
         self._opened_s: float | None = None
+        self._newest = datetime.min.replace(tzinfo=UTC)
         self._states: dict[tuple[str, str], GateState] = {}
         self.seen = Seen()
 
@@ -117,7 +118,7 @@ class Window:
                         self._judge(self._releases[key], gate, evidence)
                 due = collector.next_due(datetime.now(UTC))
                 await asyncio.sleep(max(0.05, (due - datetime.now(UTC)).total_seconds()))
-            self.seen.length_s = time.monotonic() - self._opened_s
+            self.seen.length_s = (self._newest - since).total_seconds()
             self.seen.queries_a_tick = collector.stats.queries / collector.stats.ticks
             for query, labels in self._queries.items():
                 self.seen.asked[query] = await _answer(client, query, labels)
@@ -130,6 +131,7 @@ class Window:
         return open_s >= (LENGTH_S if done else LONGEST_S)
 
     def _judge(self, release: Watched, gate: Gate, evidence: Evidence) -> None:
+        self._newest = max(self._newest, evidence.newest or self._newest)
         key, settings = (release.namespace, gate.name), JudgeSettings(alpha=0.01, fresh_s=round(release.fresh_s))
         state = self._states.get(key) or judge.start(gate, settings)
         state = self._states[key] = judge.fold(gate, state, evidence)
