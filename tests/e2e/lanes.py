@@ -126,7 +126,10 @@ def begun(scene: Scene) -> Json:
 
 
 def promote(scene: Scene, seen: Json | None = None) -> None:
-    """End the minimum duration of the stage that the candidate is in, or was when this status was `seen`."""
+    """End the minimum duration of the stage that the candidate is in, or was when this status was `seen`.
+
+    An API server that has just been started asks for patience.
+    """
     obj = scene.read()
     status = seen or obj["status"]
     about = {
@@ -136,7 +139,15 @@ def promote(scene: Scene, seen: Json | None = None) -> None:
     }
     said = {"action": "Promote", "author": "admin", "reason": "it has been seen", **about}
     name = f"{scene.name}-promote-{time.monotonic_ns()}"
-    create(scene.sandbox.client(), decision(scene.namespace, name=name, **said))
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            create(scene.sandbox.client(), decision(scene.namespace, name=name, **said))
+            return
+        except ApiError as error:
+            if error.status not in (429, 503) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
 
 
 def answered_by(load: LoadThread, server: str) -> float:

@@ -78,12 +78,17 @@ def until_promoted(samples: int = 1) -> Json:
     return stage("some", 20, minDuration=UNTIL_PROMOTED, minSamples=samples)
 
 
-def troubled(lane: Lane, trouble: Trouble) -> Callable[[Json], bool]:
-    """Whether the status says that the evidence is not there, or what followed from it; counters that fall are none."""
+def troubled(lane: Lane, trouble: Trouble, metrics: MetricsProxy) -> Callable[[Json], bool]:
+    """Whether the status says that the evidence is not there, or what followed from it.
+
+    Counters that fall are no trouble: that the operator was told so is all.
+    """
 
     def told(status: Json) -> bool:
+        if trouble is Trouble.RESETS:
+            return metrics.fired[lane.source_name] > 0
         fresh = lane.condition("EvidenceFresh").get("status")
-        return trouble is Trouble.RESETS or fresh == "False" or status["state"] in ("Reverting", "Stopped")
+        return fresh == "False" or status["state"] in ("Reverting", "Stopped")
 
     return told
 
@@ -115,7 +120,7 @@ def test_what_is_not_known_raises_nothing_an_outage_is_borne_and_anything_else_o
             seen = observing(lane, "some")
             lane.wait("evidence", lambda _, lane=lane: lane.condition("EvidenceFresh").get("status") == "True")
             metrics.break_(lane.source_name, trouble)
-            lane.wait("the trouble", troubled(lane, trouble))
+            lane.wait("the trouble", troubled(lane, trouble, metrics))
             promote(lane, seen)
 
         for trouble, cause in IGNORANCE.items():
