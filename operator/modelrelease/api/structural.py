@@ -49,9 +49,8 @@ def _node(source: Mapping[str, Any], definitions: Mapping[str, Any], *, in_list:
         node.pop("default", None)
     if in_list and "default" in node:
         default = _told(node.pop("default"))
-        node["description"] = (
-            f"{node.get('description', '')} Default: {default}.".strip() if default else node["description"]
-        )
+        if default:
+            node["description"] = f"{node.get('description', '')} Default: {default}.".strip()
     if "properties" in source:
         node["properties"] = {
             name: _node(item, definitions, in_list=in_list) for name, item in source["properties"].items()

@@ -35,7 +35,9 @@ def _abort(case: Case, decision: Decision) -> str | None:
     can = [unit for unit in (candidate, watched) if unit]
     if decision.digest is None or any(unit.digest == decision.digest for unit in can):
         return None
-    return f"{_about(decision)}, and {_named('what can be taken back now is', can) or 'there is nothing to take back'}"
+    if not can:
+        return f"{_about(decision)}, and there is nothing to take back"
+    return f"{_about(decision)}, and what can be taken back now is {' or '.join(map(_unit, can))}"
 
 
 def _promote(case: Case, decision: Decision) -> str | None:
@@ -65,7 +67,3 @@ def _about(decision: Decision) -> str:
 
 def _unit(unit: UnitRef) -> str:
     return f"{unit.version}, unit {short(unit.digest)}"
-
-
-def _named(words: str, units: list[UnitRef]) -> str:
-    return f"{words} {' or '.join(map(_unit, units))}" if units else ""
