@@ -18,6 +18,7 @@ from benchmarks.judging.onset import Onset
 from benchmarks.judging.scenarios import TICK_S, Floats
 from modelrelease.backtest.twin.habit import sizes
 from modelrelease.backtest.twin.onset import shares, unstaked
+from modelrelease.backtest.twin.rates import tilted
 from modelrelease.domain.habit import HIGHEST_KNOWN, WANDERS, Habit
 from modelrelease.gates import echo, tilting
 from modelrelease.gates.betting import _KNOWN_STAKES, _SHARES, FROM_START
@@ -110,12 +111,7 @@ class Bets:
         """Tilts of bursts, in releases that play them."""
         some = np.flatnonzero(played & (self._size > 1))
         gain = np.zeros(self._tilted.shape)
-        size, p0 = self._size[some, None], share[some, None]
-        odds = 1 + np.array(tilting.TILTS) / (size - 1)
-        middle = p0 * (odds * size + size - 1) + (1 - p0) * (size + (size - 1) * odds)
-        root = np.sqrt(np.maximum(0.0, middle**2 - 4 * (size - 1) * odds * size))
-        won = y_c[some, None] * np.log(odds) - bad[some, None] * np.log((middle + root) / (2 * size))
-        gain[some] = np.minimum(tilting.MOST, won)
+        gain[some] = tilted(*(of[some, None] for of in (self._size, y_c, bad, share)))[..., 0].T
         self._tilted += gain
         # What overflows here has long been decided.
         with np.errstate(over="ignore"):
