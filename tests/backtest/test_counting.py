@@ -112,7 +112,7 @@ def test_increments_are_those_of_the_counters(rows: Rows, chunk: int) -> None:
 
 
 def random_meters(seed: int, count: int) -> list[tuple[Side, Part, np.ndarray]]:
-    """Counters of both arms that hide, restart, begin late and end early."""
+    """Counters of both arms that hide, restart, begin late, end early and show older readings."""
     rng = np.random.default_rng(seed)
     meters = []
     for number in range(int(rng.integers(1, 6))):
@@ -120,6 +120,9 @@ def random_meters(seed: int, count: int) -> list[tuple[Side, Part, np.ndarray]]:
         level = np.cumsum(steps) + (1000 if rng.random() < 0.5 else 0)
         for reset in np.flatnonzero(rng.random(count) < 0.05):
             level[reset:] -= level[reset] - steps[reset]
+        if rng.random() < 0.5:
+            older = np.flatnonzero(rng.random(count) < 0.1)
+            level[older] = np.maximum(level[older] - rng.poisson(6, len(older)), 0)
         level[rng.random(count) < rng.choice([0.0, 0.02, 0.3])] = math.nan
         if rng.random() < 0.4:
             level[: rng.integers(0, count)] = math.nan

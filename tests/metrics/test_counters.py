@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelrelease.metrics.counters import (
+    SLIGHTLY,
     Difference,
     Increment,
     Row,
+    Trail,
     difference,
     rows_of_counter,
     rows_of_histogram,
@@ -60,13 +62,13 @@ def test_samples_seen_before_count_once() -> None:
 def histories(draw: st.DrawFn) -> tuple[list[tuple[float, float]], float]:
     """Samples of a counter from before the start on, and what it truly counted after its last sample before.
 
-    A restart shows as a drop: one whose first sample is not below the last before it cannot be seen by anybody.
+    A restart shows as a drop: one whose first sample is not clearly below the last before it cannot be told.
     """
     value = 0.0 if draw(st.booleans()) else 1000.0
     points, at_s, true = [(-1.0, value)] if value else [], 0.0, 0.0
     for gap, more, restarts in draw(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 50), st.booleans()))):
         at_s += gap
-        value = more if restarts and more < value else value + more
+        value = more if restarts and more < min(SLIGHTLY * value, value - 1) else value + more
         points.append((at_s, value))
         true += more
     return points, true
@@ -87,11 +89,47 @@ def test_reading_in_overlapping_pieces_changes_nothing(
     whole = difference(rows(*points), None, start_s=0)
     found: list[Increment] = []
     last: Row | None = None
+    trail = Trail()
     for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), None], strict=True):
-        piece = difference(rows(*points[max(0, begin - overlap) : end]), last, start_s=0)
+        piece = difference(rows(*points[max(0, begin - overlap) : end]), last, start_s=0, trail=trail)
         found += piece.increments
-        last = piece.last
+        last, trail = piece.last, piece.trail
     assert tuple(found) == whole.increments
+
+
+LONG_RISEN = [(float(at_s), 5000.0 + 10 * at_s) for at_s in range(-100, 1, 5)]
+
+
+@pytest.mark.parametrize(
+    ("after", "amounts"),
+    [
+        pytest.param([(3, 4996), (5, 5050)], [50], id="an older reading by another replica is left out"),
+        pytest.param([(3, 4996), (4, 4998), (5, 5050)], [2, 52], id="two of them in a row cost what lies between"),
+        pytest.param([(5, 4900), (10, 4950)], [50], id="a sum that lost one of many goes on from there"),
+        pytest.param([(5, 4900), (10, 4800), (15, 4850)], [50], id="a sum that loses another"),
+        pytest.param([(5, 4400), (10, 4450)], [4400, 50], id="a clear drop is a restart"),
+        pytest.param([(5, 0), (10, 4)], [0, 4], id="zero is a restart"),
+        pytest.param([(95, 4996), (100, 5050)], [4996, 54], id="after a gap it may have come so far again"),
+    ],
+)
+def test_a_slight_fall_of_a_counter_that_has_risen_for_long(
+    after: list[tuple[float, float]], amounts: list[float]
+) -> None:
+    result = difference(rows(*LONG_RISEN, *after), None, start_s=0)
+    assert [increment.amounts[0] for increment in result.increments] == amounts
+
+
+def test_a_young_counter_that_falls_slightly_has_restarted() -> None:
+    """A process that crashes every ten seconds: each life counts."""
+    result = difference(rows((0, 50), (5, 55), (10, 50), (15, 55), (20, 50)), None, start_s=-1)
+    assert sum(increment.amounts[0] for increment in result.increments) == 55 + 55 + 50
+
+
+def test_an_older_reading_of_a_histogram_is_left_out_as_a_whole() -> None:
+    history = [(float(at_s), (3.0 + at_s // 30, 1000.0 + at_s)) for at_s in range(-100, 1, 5)]
+    older, newer = (3.0, (2.0, 998.0)), (5.0, (4.0, 1005.0))
+    result = difference([*history, older, newer], None, start_s=0)
+    assert [(increment.since_s, increment.amounts) for increment in result.increments] == [(0.0, (1.0, 5.0))]
 
 
 def test_buckets_of_one_histogram_restart_together() -> None:

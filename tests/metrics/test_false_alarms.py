@@ -231,6 +231,38 @@ async def test_what_is_scraped(situation: str) -> None:
     assert counted is None or following.counted[name].total == pytest.approx(counted)
 
 
+@dataclass
+class InTurns:
+    """Two replicas behind one address that scrape at moments of their own, and whose clocks differ by `apart_s`."""
+
+    replicas: tuple[MemoryPrometheus, ...] = ()
+    asked: int = 0
+
+    @classmethod
+    def of(cls, *, later_s: float, apart_s: float) -> InTurns:
+        second = MemoryPrometheus()
+        for at_s in range(-60, int(NOW_S) + 1, SCRAPE_S):
+            for arm, service in ARMS.items():
+                stamp_s = at_s + later_s
+                write(second, stamp_s, service, int(truth(arm, stamp_s - apart_s)), ("0.1", "1.0"))
+        return cls((scraped(), second))
+
+    async def query(self, promql: str, at: datetime) -> Answer:
+        self.asked += 1
+        return await self.replicas[self.asked * 7919 % 11 % 2].query(promql, at)
+
+
+@pytest.mark.parametrize(("later_s", "apart_s"), [(2.5, 0.0), (0.1, 0.3), (0.1, 1.0), (1.0, 3.0)])
+async def test_two_replicas_asked_in_turns_count_nothing_twice(later_s: float, apart_s: float) -> None:
+    """A counter seen a moment earlier than before has not restarted: all that stable ever did would count again."""
+    following = Following(InTurns.of(later_s=later_s, apart_s=apart_s), gates=(ERRORS, LATENCY, SCORE))
+    for at_s in range(0, int(NOW_S), SCRAPE_S):
+        assert all(one.outcome is not Outcome.REVERT for one in (await following.verdicts(at_s + 0.5)).values())
+    for name, verdict in (await following.verdicts(NOW_S + 0.5)).items():
+        assert verdict.outcome in OK, verdict.sentence
+        assert following.counted[name].total == pytest.approx(CANDIDATE_DONE, rel=0.03)
+
+
 async def test_a_candidate_that_should_long_have_had_requests_is_missing_and_not_quiet() -> None:
     memory = scraped()
     for key in [key for key in memory.scrapes if ("__name__", "score_count") in key and ("service", "chat-v2") in key]:

@@ -14,6 +14,7 @@ import numpy as np
 from modelrelease.backtest.parsing import Grid
 from modelrelease.backtest.twin.windows import Bools, Floats, Ints
 from modelrelease.metrics.compose import Part
+from modelrelease.metrics.counters import LONG, SLIGHTLY, Base, base_of
 from modelrelease.metrics.ledger import MAX_GAP_S, PATIENCE, Side
 
 Bounds = tuple[float, ...]
@@ -23,7 +24,8 @@ Bounds = tuple[float, ...]
 class Meter:
     """One counter, or one histogram, of one arm.
 
-    `last`: its newest usable row, `last_at` its step. `reported`: step of its newest increment, -1 before; `seen`: the
+    `last`: its newest usable row, `last_at` its step; `aside`: one after it that fell slightly; `begun`: the step from
+    which on it has not been reset. `reported`: step of its newest increment, -1 before; `seen`: the
     same, and before it that of the first row. `gap`: steps between its last two rows.
     """
 
@@ -32,6 +34,9 @@ class Meter:
     bounds: Bounds = ()
     last: Floats | None = None
     last_at: int = -1
+    aside: Floats | None = None
+    aside_at: int = -1
+    begun: int = -1
     seen: int = -1
     reported: int = -1
     gap: int = 1
@@ -72,17 +77,14 @@ class Tallies:
     def count(self, meter: Meter, rows: Floats, at: int) -> None:
         """Count the next rows of one meter: shape (steps, values), NaN where there is none, from step `at` on."""
         usable = np.flatnonzero(np.logical_and.reduce(np.isfinite(rows) & (rows >= 0), axis=1))
-        since = self._add_up(meter, rows[usable], usable + at)
-        counted = usable[len(usable) - len(since) :]
+        counted, since = self._add_up(meter, rows[usable], usable + at)
         if meter.seen < 0 and len(usable):
             meter.seen = int(usable[0]) + at
         if len(counted) < len(rows):
-            self._note_late(meter, counted + at, since, at, len(rows))
+            self._note_late(meter, counted, since, at, len(rows))
         if len(counted):
-            meter.seen = meter.reported = int(counted[-1]) + at
-            meter.gap = int(self._gaps(counted[-1:] + at, since[-1:])[0])
-        if len(usable):
-            meter.last, meter.last_at = rows[usable[-1]], int(usable[-1]) + at
+            meter.seen = meter.reported = int(counted[-1])
+            meter.gap = int(self._gaps(counted[-1:], since[-1:])[0])
 
     def rounds(self, waited: Iterable[Side]) -> Rounds:
         """The windows that close when the arms in `waited` have reported."""
@@ -106,17 +108,17 @@ class Tallies:
         cut = None if buckets is None else buckets[:, part]
         return Rounds(total[:, part], bad_events[:, part], closed[part], start_s[part], cut, bounds)
 
-    def _add_up(self, meter: Meter, values: Floats, steps: Ints) -> Ints:
-        """Add the increments of usable rows; for each that counts the step of the row before it, -1 for a birth."""
+    def _add_up(self, meter: Meter, values: Floats, steps: Ints) -> tuple[Ints, Ints]:
+        """Add the increments of usable rows; the steps of those that count, and of the row before each (-1: birth)."""
         if not len(steps):
-            return steps
-        known = meter.last is not None and len(meter.last) == values.shape[1]
-        base = meter.last if known and meter.last is not None else np.zeros(values.shape[1])
-        gained = np.diff(values, axis=0, prepend=base[None, :])
-        amounts = np.where(gained.min(axis=1, keepdims=True) < 0, values, gained)
-        before = np.concatenate([[meter.last_at], steps[:-1]])
+            return steps, steps
+        born = meter.last is None
+        values, steps, base, before = _bases(meter, values, steps)
+        amounts = values - base
+        if len(steps):
+            meter.last, meter.last_at = values[-1], int(steps[-1])
         first = int(np.searchsorted(steps, self.start))
-        if meter.last is None and first == 0 and steps[0] <= self.births_from:
+        if born and first == 0 and steps[0] <= self.births_from:
             first = 1
         amounts, steps, before = amounts[first:], steps[first:], before[first:]
         self._event[steps] = True
@@ -127,7 +129,7 @@ class Tallies:
                 self._bad[meter.side, steps] += amounts[:, 0]
             case Part.BUCKETS:
                 self._add_buckets(meter, amounts, steps)
-        return before
+        return steps, before
 
     def _add_buckets(self, meter: Meter, amounts: Floats, steps: Ints) -> None:
         if meter.bounds not in self.layouts:
@@ -174,6 +176,47 @@ class Tallies:
         index = int(self._layout_at.sum(axis=1).argmax())
         bounds = list(self.layouts)[index]
         return bounds, self.layouts[bounds]
+
+
+def _bases(meter: Meter, values: Floats, steps: Ints) -> tuple[Floats, Ints, Floats, Ints]:
+    """Rows that count with their steps, what each is counted from, and the step of that; `counters.difference`."""
+    before = np.concatenate([[meter.last_at], steps[:-1]])
+    known = meter.last is not None and len(meter.last) == values.shape[1]
+    last = meter.last if known and meter.last is not None else np.zeros(values.shape[1])
+    base = np.concatenate([last[None, :], values[:-1]])
+    fell = (values < base).any(axis=1)
+    whole, lowest = values[:, -1], np.minimum(SLIGHTLY * base[:, -1], base[:, -1] - 1)
+    doubtful = fell & (values <= base).all(axis=1) & (whole > 0) & (whole >= lowest)
+    if meter.aside is not None or doubtful.any():
+        return _bases_by_row(meter, values, steps)
+    if fell.any():
+        meter.begun = int(steps[fell][-1])
+    elif not known:
+        meter.begun = int(steps[0])
+    return values, steps, np.where(fell[:, None], 0.0, base), before
+
+
+def _bases_by_row(meter: Meter, values: Floats, steps: Ints) -> tuple[Floats, Ints, Floats, Ints]:
+    """The same where a row may have to be put aside."""
+    base, before, kept = np.zeros_like(values), np.full(len(steps), -1), np.zeros(len(steps), bool)
+    last, last_at = meter.last, meter.last_at
+    for index, (row, step) in enumerate(zip(values, steps.tolist(), strict=True)):
+        found = Base.ZERO
+        if last is not None:
+            long = step - meter.begun >= LONG * (step - last_at)
+            found = base_of(row, last, meter.aside, long=long)
+        if found is Base.UNKNOWN:
+            meter.aside, meter.aside_at = row, step
+            continue
+        if found is Base.ASIDE and meter.aside is not None:
+            last, last_at = meter.aside, meter.aside_at
+        if found is Base.ZERO:
+            meter.begun = step
+        elif last is not None:
+            base[index] = last
+        before[index], kept[index] = last_at, True
+        meter.aside, last, last_at = None, row, step
+    return values[kept], steps[kept], base[kept], before[kept]
 
 
 def _grouped(values: Floats, begins: Ints, ends: Ints) -> Floats:

@@ -14,7 +14,7 @@ from itertools import repeat
 
 from modelrelease.domain.evidence import Tally
 from modelrelease.metrics.compose import Part
-from modelrelease.metrics.counters import Increment, Row, difference
+from modelrelease.metrics.counters import Increment, Row, Trail, difference
 
 SeriesKey = frozenset[tuple[str, str]]
 Target = tuple[str, str]
@@ -52,8 +52,8 @@ class Round:
 class Meter:
     """One counter (or one histogram) of one arm.
 
-    `last`: newest usable row. `born_s`: its first row that was read. `seen_s`: newest row that was counted.
-    `newest_s`: newest sample of any kind.
+    `last`: newest usable row; `trail`: what else is known of it. `born_s`: its first row that was read. `seen_s`:
+    newest row that was counted. `newest_s`: newest sample of any kind.
     """
 
     side: Side
@@ -61,6 +61,7 @@ class Meter:
     target: Target
     bounds: tuple[float, ...] = ()
     last: Row | None = None
+    trail: Trail = Trail()  # noqa: RUF009 (frozen)
     born_s: float = 0.0
     seen_s: float = 0.0
     gap_s: float = 0.0
@@ -122,11 +123,11 @@ class Ledger:
                 self.problem = f"the same series match both arms, so they cannot be told apart: {_words(key)}"
             meter = self.meters[side, part, key] = Meter(side, part, target)
         known = meter.last
-        result = difference(rows, known, start_s=self._start_s, births_from_s=self.births_from_s)
-        if result.last is not known or result.problem is not None:
+        result = difference(rows, known, start_s=self._start_s, births_from_s=self.births_from_s, trail=meter.trail)
+        if result.last is not known or result.trail != meter.trail or result.problem is not None:
             meter.problem = result.problem
         meter.bounds = bounds
-        meter.last = result.last
+        meter.last, meter.trail = result.last, result.trail
         if known is None and result.last is not None and side in self._waited:
             meter.born_s = meter.seen_s = rows[0][0]
             self._waiting.add(meter)

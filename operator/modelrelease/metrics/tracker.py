@@ -182,7 +182,7 @@ class GateTracker:
             meter.problem, meter.newest_s = "native histograms cannot be read; expose classic buckets", math.inf
         if meter.last is not None:
             self._targets.setdefault((feed.side, feed.part), set()).add(target)
-            self._newest[target] = max(self._newest.get(target, 0.0), meter.last[0])
+            self._newest[target] = max(self._newest.get(target, 0.0), (meter.trail.aside or meter.last)[0])
         return meter
 
     def _needed(self) -> tuple[Side, ...]:
