@@ -184,9 +184,9 @@ def _bases(meter: Meter, values: Floats, steps: Ints) -> tuple[Floats, Ints, Flo
     known = meter.last is not None and len(meter.last) == values.shape[1]
     last = meter.last if known and meter.last is not None else np.zeros(values.shape[1])
     base = np.concatenate([last[None, :], values[:-1]])
-    fell = (values < base).any(axis=1)
+    fell: Bools = np.any(values < base, axis=1)
     whole, lowest = values[:, -1], np.minimum(SLIGHTLY * base[:, -1], base[:, -1] - 1)
-    doubtful = fell & (values <= base).all(axis=1) & (whole > 0) & (whole >= lowest)
+    doubtful = fell & np.all(values <= base, axis=1) & (whole > 0) & (whole >= lowest)
     if meter.aside is not None or doubtful.any():
         return _bases_by_row(meter, values, steps)
     if fell.any():
@@ -203,8 +203,8 @@ def _bases_by_row(meter: Meter, values: Floats, steps: Ints) -> tuple[Floats, In
     for index, (row, step) in enumerate(zip(values, steps.tolist(), strict=True)):
         found = Base.ZERO
         if last is not None:
-            long = step - meter.begun >= LONG * (step - last_at)
-            found = base_of(row, last, meter.aside, long=long)
+            long, aside = step - meter.begun >= LONG * (step - last_at), meter.aside
+            found = base_of(row.tolist(), last.tolist(), None if aside is None else aside.tolist(), long=long)
         if found is Base.UNKNOWN:
             meter.aside, meter.aside_at = row, step
             continue
