@@ -231,6 +231,64 @@ async def test_what_is_scraped(situation: str) -> None:
     assert counted is None or following.counted[name].total == pytest.approx(counted)
 
 
+def renamed(name: str, at_s: float, arms: tuple[str, ...] = ("candidate",)) -> MemoryPrometheus:
+    """A healthy release of which one series has another name from a moment on."""
+    memory = scraped()
+    services = [ARMS[arm] for arm in arms]
+    for key in [key for key in memory.scrapes if dict(key)["__name__"] == name and dict(key)["service"] in services]:
+        other = frozenset({**dict(key), "__name__": "renamed"}.items())
+        points = memory.scrapes[key]
+        memory.scrapes[key] = [point for point in points if point[0] < START_S + at_s]
+        memory.scrapes[other] = [point for point in points if point[0] >= START_S + at_s]
+    return memory
+
+
+@pytest.mark.parametrize(
+    ("name", "arms", "gate", "words"),
+    [
+        ("score_count", ("candidate",), "score", "score_count{namespace="),
+        ("score_sum", ("candidate",), "score", "score_sum{namespace="),
+        ("score_count", ("candidate", "stable"), "score", "goes on; nothing is counted"),
+        ("score_sum", ("stable",), "score", "of the stable has ended, though score_count{"),
+        ("duration_bucket", ("candidate",), "latency", "has counted nothing since 12:01:35 UTC"),
+    ],
+)
+async def test_a_series_that_is_renamed_in_mid_release_is_missing(
+    name: str, arms: tuple[str, ...], gate: str, words: str
+) -> None:
+    """Half a mean is no mean, and a gate that goes blind while requests go on must not stay as good as it was."""
+    following = Following(renamed(name, 100, arms))
+    for at_s in range(0, int(NOW_S) + 1, SCRAPE_S):
+        verdicts = await following.verdicts(at_s + 0.5)
+        assert all(one.outcome is not Outcome.REVERT for one in verdicts.values())
+    verdict = verdicts[gate]
+    assert (verdict.outcome, verdict.cause) == (Outcome.NO_DATA, Cause.MISSING), verdict.sentence
+    assert words in verdict.sentence
+    assert following.counted[gate].total == 4 * 95
+    if gate == "score":
+        assert following.counted[gate].bad == 4 * 95 / 2
+
+
+async def test_what_was_renamed_and_is_back_is_judged_again() -> None:
+    memory = renamed("score_sum", 100)
+    for key in [key for key in memory.scrapes if dict(key)["__name__"] == "score_sum"]:
+        again = memory.scrapes.get(frozenset({**dict(key), "__name__": "renamed"}.items()), [])
+        memory.scrapes[key] += [point for point in again if point[0] >= START_S + 200]
+    following = Following(memory)
+    for at_s in range(0, int(NOW_S) + 1, SCRAPE_S):
+        verdicts = await following.verdicts(at_s + 0.5)
+    assert verdicts["score"].outcome in OK, verdicts["score"].sentence
+
+
+async def test_an_arm_without_requests_is_quiet_and_not_missing() -> None:
+    """Nobody asks the candidate anything for two minutes; the gateway goes on showing its counters."""
+    following = Following(scraped(only("candidate", lambda at_s, value: truth("candidate", min(at_s, 150)))))
+    for at_s in range(0, int(NOW_S) + 1, SCRAPE_S):
+        verdicts = await following.verdicts(at_s + 0.5)
+    for verdict in verdicts.values():
+        assert verdict.outcome in OK, verdict.sentence
+
+
 @dataclass
 class InTurns:
     """Two replicas behind one address that scrape at moments of their own, and whose clocks differ by `apart_s`."""
@@ -260,7 +318,7 @@ async def test_two_replicas_asked_in_turns_count_nothing_twice(later_s: float, a
         assert all(one.outcome is not Outcome.REVERT for one in (await following.verdicts(at_s + 0.5)).values())
     for name, verdict in (await following.verdicts(NOW_S + 0.5)).items():
         assert verdict.outcome in OK, verdict.sentence
-        assert following.counted[name].total == pytest.approx(CANDIDATE_DONE, rel=0.03)
+        assert following.counted[name].total == pytest.approx(CANDIDATE_DONE, rel=0.05)
 
 
 async def test_a_candidate_that_should_long_have_had_requests_is_missing_and_not_quiet() -> None:

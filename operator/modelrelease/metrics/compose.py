@@ -105,6 +105,20 @@ def denominator(gate: Gate) -> tuple[tuple[Part, Series], ...]:
     return tuple((part, series) for part, series in parts(gate) if part is not Part.BAD)
 
 
+def paired(gate: Gate) -> frozenset[Part]:
+    """Parts that must not end while the other goes on: a sum says nothing without its count, nor a count without it.
+
+    A counter of bad events alone may be hidden until there is one.
+    """
+    match gate.metric:
+        case Mean() | Cost():
+            return frozenset({Part.TOTAL, Part.BAD})
+        case Ratio(apart=False) as ratio if ratio.bad.name != ratio.total.name:
+            return frozenset({Part.TOTAL})
+        case _:
+            return frozenset()
+
+
 def per_rule(gate: Gate) -> bool:
     """Whether the gate tells route rules apart, by a placeholder that differs between them."""
     texts = [matcher.value for matcher in gate.arm]

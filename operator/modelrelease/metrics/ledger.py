@@ -94,15 +94,21 @@ class Ledger:
 
     `waited`: the arms that a round waits for. `interval_s`: the usual scrape interval; a counter that is observed to
     come slower is waited for longer. `births_from_s`: from then on a series seen for the first time is a new one.
+    `paired`: parts without which the other part of a target says nothing; rounds in which one has ended are dropped,
+    and `torn` is a counter of it.
     """
 
-    def __init__(self, *, start_s: float, interval_s: float, waited: frozenset[Side]) -> None:
+    def __init__(
+        self, *, start_s: float, interval_s: float, waited: frozenset[Side], paired: frozenset[Part] = frozenset()
+    ) -> None:
         self.meters: dict[tuple[Side, Part, SeriesKey], Meter] = {}
         self.problem: str | None = None
         self.births_from_s = -math.inf
+        self.torn: Meter | None = None
         self._start_s = start_s
         self._interval_s = interval_s
         self._waited = waited
+        self._paired = paired
         self._cut_s = start_s
         self._waiting: set[Meter] = set()
         self._same_from_s, self._same_until_s = math.inf, -math.inf
@@ -173,6 +179,9 @@ class Ledger:
             return []
         if self.problem is not None and not self._overlaps():
             self.problem = None
+        self.torn = self._find_torn(at_s) if self._paired else None
+        if self.torn is not None:
+            return []
         bounds = next(iter(layouts), ())
         candidate, stable = (each.tally(bounds) for each in sums)
         if not (candidate.total or candidate.bad or stable.total or stable.bad):
@@ -196,6 +205,23 @@ class Ledger:
     def _waits_for(self, meter: Meter, at_s: float) -> bool:
         """Whether a meter should report before a round closes: not once it is silent for long, nor before its birth."""
         return meter.born_s <= at_s <= meter.seen_s + self._patience(meter)
+
+    def _find_torn(self, at_s: float) -> Meter | None:
+        """A counter of a paired part that its target shows no more, though it goes on showing the other part."""
+        live: set[tuple[Side, Target, Part]] = set()
+        ended: dict[tuple[Side, Target, Part], Meter] = {}
+        for meter in self.meters.values():
+            place = (meter.side, meter.target, meter.part)
+            if self._waits_for(meter, at_s):
+                live.add(place)
+            elif meter.side in self._waited and meter.part in self._paired and 0 < meter.seen_s <= at_s:
+                ended[place] = meter
+        for (side, target, part), meter in ended.items():
+            if (side, target, part) not in live and any(
+                (side, target, other) in live for other in Part if other != part
+            ):
+                return meter
+        return None
 
     def _patience(self, meter: Meter) -> float:
         return PATIENCE * max(self._interval_s, meter.gap_s)

@@ -110,10 +110,11 @@ class Member:
         return value.evidence(probe, first, second, at=at, fresh_s=self.subscription.fresh_s)
 
     def _expected(self, tracker: GateTracker) -> float:
-        """Events that the candidate should have shown by now, if it behaves like stable."""
-        if self.requests is None or not self.requests.totals[1] or tracker.gate.metric == self.requests.gate.metric:
+        """Events that the candidate should have shown since its last one, if it behaves like stable."""
+        if self.requests is None or tracker.gate.metric == self.requests.gate.metric or not tracker.quiet_stable:
             return 0.0
-        return tracker.totals[1] * self.requests.totals[0] / self.requests.totals[1]
+        candidate, stable = self.split.after(tracker.quiet_since_s)
+        return tracker.quiet_stable * candidate / stable if stable else 0.0
 
     def _source_down(self, evidence: tuple[Evidence, ...]) -> str | None:
         failed = [tracker.failed for tracker in self.trackers]

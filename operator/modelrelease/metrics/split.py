@@ -45,6 +45,17 @@ class SplitLog:
         """The candidate's requests in all segments."""
         return round(sum(candidate for candidate, _ in self._counts.values()))
 
+    def after(self, since_s: float) -> tuple[float, float]:
+        """Requests of both arms, candidate first, in the kept rounds that began at or after a moment."""
+        both = [0.0, 0.0]
+        for found in reversed(self._rounds):
+            if found.round.end_s <= since_s:
+                break
+            if found.round.start_s >= since_s:
+                both[0] += found.round.candidate.total
+                both[1] += found.round.stable.total
+        return both[0], both[1]
+
     def _count(self, found: Found) -> None:
         if found.round.oldest_s < self._since_s:
             return

@@ -8,12 +8,14 @@ absent candidate beside a present stable is a zero; both absent is a fault.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from modelrelease.domain.evidence import Cause, Problem
 from modelrelease.domain.gate import Cost, Gate, Mean, Ratio, Series
 from modelrelease.metrics import compose
 from modelrelease.metrics.answers import Failed, RawSeries
 from modelrelease.metrics.batch import Feed
+from modelrelease.metrics.bucket_keys import without_le
 from modelrelease.metrics.compose import Part
 from modelrelease.metrics.counters import Row, rows_of_counter, rows_of_histogram
 from modelrelease.metrics.ledger import Ledger, Meter, Round, SeriesKey, Side, Target
@@ -26,7 +28,8 @@ BLIND_INTERVALS = 1.5
 EXPECTED_EVENTS = 30.0
 """An arm that shows no series although stable's rate makes one expect this many events is Missing, not quiet."""
 
-_BUCKET_KEYS: dict[SeriesKey, tuple[SeriesKey, float]] = {}
+EXPECTED_SINCE = 100.0
+"""So many events must be expected since the last one of an arm that had some: it may be rarer there than on stable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class GateTracker:
     """The counters of one gate (not Value), counted after `start_s`.
 
     `batch`, `cursor_s` (it was read up to there), `deep_s`, `chunk_s` and `behind` belong to the collector.
+    `quiet_since_s`: when the candidate's last event was counted (else the start), `quiet_stable`: stable's since then.
     """
 
     def __init__(
@@ -62,7 +66,7 @@ class GateTracker:
         self.behind = True
         self.failed: Failed | None = None
         self.found: list[Found] = []
-        self.totals = [0.0, 0.0]
+        self.quiet_since_s, self.quiet_stable = start_s, 0.0
         self._parts = parts
         self._fault: Problem | None = None
         self._down: tuple[float, float] | None = None
@@ -75,7 +79,10 @@ class GateTracker:
             tuple(dict.fromkeys(place.segment for place in places)) if by_segment else (None,)
         )
         waited = frozenset(Side) if gate.comparative else frozenset({Side.CANDIDATE})
-        self._ledgers = [Ledger(start_s=start_s, interval_s=interval_s, waited=waited) for _ in self._segments]
+        self._ledgers = [
+            Ledger(start_s=start_s, interval_s=interval_s, waited=waited, paired=compose.paired(gate))
+            for _ in self._segments
+        ]
         try:
             self.feeds = tuple(dict.fromkeys(self._feeds(places, by_segment)))
         except TemplateError as error:
@@ -94,8 +101,10 @@ class GateTracker:
                 self._take_counters(feed, inbox)
         for segment, ledger in zip(self._segments, self._ledgers, strict=True):
             for closed in ledger.settle():
-                self.totals[0] += closed.candidate.total
-                self.totals[1] += closed.stable.total
+                if closed.candidate.total:
+                    self.quiet_since_s, self.quiet_stable = closed.end_s, 0.0
+                else:
+                    self.quiet_stable += closed.stable.total
                 self.found.append(Found(segment, closed))
         return points
 
@@ -115,7 +124,10 @@ class GateTracker:
         return max(self._newest.values(), default=None)
 
     def problem(self, now_s: float, *, fresh_s: float, expected: float) -> Problem | None:
-        """What is wrong now, the worst first. `expected`: candidate events to expect by stable's rate (0: unknown)."""
+        """What is wrong now, the worst first.
+
+        `expected`: candidate events to expect by stable's rate since the last one (0: unknown).
+        """
         if self._fault is not None:
             return self._fault
         if self.failed is not None:
@@ -125,7 +137,8 @@ class GateTracker:
             return Problem(Cause.SOURCE_DOWN, self.failed.reason)
         return (
             self._broken(now_s - fresh_s)
-            or self._missing(expected)
+            or self._torn()
+            or self._missing(expected, now_s - fresh_s)
             or self._stale(now_s, fresh_s)
             or self._nothing_since_down()
         )
@@ -160,7 +173,7 @@ class GateTracker:
     def _take_histograms(self, feed: Feed, inbox: list[tuple[SeriesKey, RawSeries]]) -> None:
         objects: dict[SeriesKey, dict[float, RawSeries]] = {}
         for key, series in inbox:
-            whole, bound = _without_le(key)
+            whole, bound = without_le(key)
             objects.setdefault(whole, {})[bound] = series
         for whole, buckets in objects.items():
             bounds, rows, problem = rows_of_histogram({bound: one.points for bound, one in buckets.items()})
@@ -204,7 +217,18 @@ class GateTracker:
                     return Problem(Cause.BROKEN, f"{meter.problem} ({meter.side})")
         return None
 
-    def _missing(self, expected: float) -> Problem | None:
+    def _torn(self) -> Problem | None:
+        """Half of a pair has ended: a sum without its count, or a count without its sum, says nothing."""
+        torn = next((ledger.torn for ledger in self._ledgers if ledger.torn is not None), None)
+        if torn is None:
+            return None
+        other = Part.BAD if torn.part is Part.TOTAL else Part.TOTAL
+        ended, going = self._selector(torn.part, torn.side), self._selector(other, torn.side)
+        return Problem(
+            Cause.MISSING, f"{ended} of the {torn.side} has ended, though {going} goes on; nothing is counted"
+        )
+
+    def _missing(self, expected: float, since_s: float) -> Problem | None:
         main = self._parts[0][0]
         if (Side.CANDIDATE, main) not in self._targets:
             if (Side.STABLE, main) not in self._targets:
@@ -216,6 +240,13 @@ class GateTracker:
                     "likely",
                 )
             return None
+        if expected >= EXPECTED_SINCE and self.quiet_since_s < since_s:
+            since = datetime.fromtimestamp(self.quiet_since_s, UTC)
+            return Problem(
+                Cause.MISSING,
+                f"{self._selector(main)} has counted nothing since {since:%H:%M:%S} UTC, though requests go on and "
+                f"stable's rate makes about {expected:.0f} events likely",
+            )
         return self._missing_second()
 
     def _missing_second(self) -> Problem | None:
@@ -259,20 +290,3 @@ class GateTracker:
 
     def _selector(self, part: Part, side: Side = Side.CANDIDATE) -> str:
         return next((str(feed.selector) for feed in self.feeds if (feed.part, feed.side) == (part, side)), "it")
-
-
-def _without_le(key: SeriesKey) -> tuple[SeriesKey, float]:
-    """A bucket's key without its bound, and the bound (NaN when it has none)."""
-    known = _BUCKET_KEYS.get(key)
-    if known is None:
-        if len(_BUCKET_KEYS) > 200_000:
-            _BUCKET_KEYS.clear()
-        bound = math.nan
-        for label, value in key:
-            if label == "le":
-                try:
-                    bound = float(value)
-                except ValueError:
-                    bound = math.nan
-        known = _BUCKET_KEYS[key] = (frozenset(pair for pair in key if pair[0] != "le"), bound)
-    return known
