@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from modelrelease.metrics.answers import Failed, RawSeries, Samples
+from modelrelease.metrics.answers import Failed, RawSeries, Samples, clock_ahead_s
 from modelrelease.metrics.client import prometheus
 from modelrelease.metrics.source import SourceSettings
 from tests.metrics.builders import START
@@ -224,3 +224,19 @@ async def test_a_credential_that_leads_out_of_the_folder_is_refused(server: Faul
 def test_settings_that_cannot_work_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="x:"):
         SourceSettings(**{"name": "x", "address": "http://prometheus", **changes})
+
+
+@pytest.mark.parametrize(
+    ("date", "ahead_s"),
+    [
+        pytest.param("Sat, 21 Nov 2026 12:00:00 GMT", 0.0, id="within what was asked"),
+        pytest.param("Sat, 21 Nov 2026 12:00:01 GMT", 0.0, id="cut off to whole seconds"),
+        pytest.param("Sat, 21 Nov 2026 12:03:00 GMT", 178.5, id="ahead, at least"),
+        pytest.param("Sat, 21 Nov 2026 11:57:00 GMT", -179.25, id="behind, at least"),
+        pytest.param("yesterday", 0.0, id="no date"),
+        pytest.param(None, 0.0, id="none"),
+    ],
+)
+def test_how_far_off_a_server_clock_is(date: str | None, ahead_s: float) -> None:
+    noon_s = 1795262400.0
+    assert clock_ahead_s(date, sent_s=noon_s + 0.25, received_s=noon_s + 1.5) == pytest.approx(ahead_s)

@@ -10,7 +10,7 @@ import asyncio
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -456,3 +456,42 @@ async def test_a_revert_reached_before_the_trouble_stays() -> None:
     assert (await following.verdicts(100.5))["errors"].outcome is Outcome.REVERT
     memory.fail = lambda _: Failed("HTTP 503")
     assert (await following.verdicts(105.5))["errors"].outcome is Outcome.REVERT
+
+
+@pytest.mark.parametrize(("ahead_s", "way"), [(180, " s ahead of"), (-180, " s behind"), (-3600, " s behind")])
+async def test_clocks_minutes_apart_hold_and_are_named(
+    ahead_s: float, way: str, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Samples that only look old are not missing: a release is not taken back because of a clock."""
+    settings = SourceSettings("clock", server.url, tick_s=5, scrape_interval_s=SCRAPE_S, timeout_s=20.0)
+    client = client_of(settings)
+    following = Following(client, settings)
+    try:
+        before = await answered(following, NOW_S - 50)
+        assert all(verdict.outcome in OK for verdict in before.values()), before
+        monkeypatch.setattr(Handler, "clock_ahead_s", ahead_s)
+        for _ in range(2):
+            for verdict in (await following.verdicts(NOW_S + 0.5)).values():
+                assert (verdict.outcome, verdict.cause) == (Outcome.NO_DATA, Cause.SOURCE_DOWN), verdict.sentence
+                assert way in verdict.sentence
+                assert "set both (NTP)" in verdict.sentence
+        monkeypatch.setattr(Handler, "clock_ahead_s", 5)
+        after_it = await answered(following, NOW_S + 1)
+        assert all(verdict.outcome in OK for verdict in after_it.values()), after_it
+    finally:
+        client.close()
+
+
+async def test_a_revert_does_not_wait_for_clocks() -> None:
+    memory = scraped()
+    for at_s in range(-60, int(NOW_S) + 1, SCRAPE_S):
+        labels = {"namespace": "shop", "service": "chat-v2", "code": "503"}
+        memory.put("requests_total", START_S + at_s, truth("candidate", at_s), **labels)
+
+    @dataclass
+    class Behind:
+        async def query(self, promql: str, at: datetime) -> Answer:
+            answer = await memory.query(promql, at)
+            return replace(answer, clock_ahead_s=-600.0) if isinstance(answer, Samples) else answer
+
+    assert (await Following(Behind()).verdicts(NOW_S))["errors"].outcome is Outcome.REVERT

@@ -7,6 +7,7 @@ lists; they carry neither warnings nor the result's type, so that partial data l
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 Point = tuple[float, float]
@@ -23,10 +24,14 @@ class RawSeries:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """A complete answer. A non-empty `warnings` means that it may be partial or wrong: never to be counted."""
+    """A complete answer. A non-empty `warnings` means that it may be partial or wrong: never to be counted.
+
+    `clock_ahead_s`: by so much the server's clock is at least ahead of ours (negative: behind), in seconds.
+    """
 
     series: tuple[RawSeries, ...]
     warnings: tuple[str, ...] = ()
+    clock_ahead_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,20 @@ def interpret(status: int, payload: object) -> Answer:
     if series is None:
         return Failed("the answer has no vector, matrix or scalar in it", retryable=False)
     return Samples(series, tuple(str(warning) for warning in body.get("warnings") or ()))
+
+
+def clock_ahead_s(date: str | None, *, sent_s: float, received_s: float) -> float:
+    """By how much the clock that wrote a reply's `Date` is at least ahead of ours; 0 where that is not known.
+
+    `Date` has whole seconds, cut off; the reply was written at some time between sending and receiving.
+    """
+    try:
+        date_s = parsedate_to_datetime(date).timestamp() if date else None
+    except ValueError:
+        date_s = None
+    if date_s is None:
+        return 0.0
+    return max(0.0, date_s - received_s) + min(0.0, date_s + 1 - sent_s)
 
 
 def _failure(status: int, body: Mapping[Any, Any]) -> Failed:

@@ -33,13 +33,14 @@ OnQuery = Callable[[float, bool], None]
 
 @dataclass(slots=True)
 class Outcome:
-    """Which trackers lack a part of their window, and how the queries went."""
+    """Which trackers lack a part of their window, how the queries went, and how far off the source's clock is."""
 
     failed: dict[Owner, Failed] = field(default_factory=dict)
     answered: int = 0
     unanswered: int = 0
     timed_out: set[ShapeKey] = field(default_factory=set)
     reason: str = ""
+    clock_ahead_s: float = 0.0
 
 
 class Asker:
@@ -84,6 +85,8 @@ class Asker:
             begun = time.perf_counter()
             answer = await self._client.query(promql, at)
             seconds = time.perf_counter() - begun
+        if isinstance(answer, Samples):
+            outcome.clock_ahead_s = max(outcome.clock_ahead_s, answer.clock_ahead_s, key=abs)
         answer = refused(answer)
         failed = isinstance(answer, Failed)
         if isinstance(answer, Failed) and answer.retryable:

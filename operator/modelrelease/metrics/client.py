@@ -21,7 +21,7 @@ import requests
 from prometheus_api_client import PrometheusConnect
 from urllib3.util.retry import Retry
 
-from modelrelease.metrics.answers import Answer, Failed, Prometheus, RawSeries, Samples, interpret
+from modelrelease.metrics.answers import Answer, Failed, Prometheus, RawSeries, Samples, clock_ahead_s, interpret
 from modelrelease.metrics.source import CredentialError, Credentials, SourceSettings
 
 QUEUE_PER_THREAD = 8
@@ -118,7 +118,8 @@ class ThreadedPrometheus:
             except Exception:
                 if session.status is None:
                     raise
-            return interpret(session.status or 0, session.payload)
+            answer = interpret(session.status or 0, session.payload)
+            return replace(answer, clock_ahead_s=session.clock_ahead_s) if isinstance(answer, Samples) else answer
         except CredentialError as error:
             return Failed(str(error))
         except _TooLargeError:
@@ -161,6 +162,8 @@ class _Session(requests.Session):
         self.trust_env = False
         self.status: int | None = None
         self.payload: object = None
+        self.clock_ahead_s = 0.0
+        self._sent_s = 0.0
         self._settings = settings
         self._deadline_s = 0.0
         self.hooks["response"] = [self._keep]
@@ -174,7 +177,8 @@ class _Session(requests.Session):
 
     def begin(self) -> None:
         """Forget the last reply and start the clock of the next."""
-        self.status, self.payload = None, None
+        self.status, self.payload, self.clock_ahead_s = None, None, 0.0
+        self._sent_s = time.time()
         self._deadline_s = time.monotonic() + self._settings.timeout_s
 
     def fetch(self, url: str, params: Mapping[str, str]) -> tuple[int, bytes]:
@@ -207,6 +211,8 @@ class _Session(requests.Session):
         return bytes(body)
 
     def _keep(self, response: requests.Response, **_: Any) -> None:
+        date = response.headers.get("Date")
+        self.clock_ahead_s = clock_ahead_s(date, sent_s=self._sent_s, received_s=time.time())
         body = self._body(response)
         try:
             payload: Any = json.loads(body)

@@ -88,7 +88,7 @@ class Collector:
                 if index % YIELD_EVERY == YIELD_EVERY - 1:
                     await asyncio.sleep(0)
                 if self._members.get(key) is member:
-                    ticks[key] = member.tick(now, answers)
+                    ticks[key] = member.tick(now, answers, clock_ahead_s=outcome.clock_ahead_s)
             self.stats.ticks += 1
             self.stats.tick_seconds += time.perf_counter() - begun
             return ticks

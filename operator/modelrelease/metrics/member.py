@@ -1,6 +1,7 @@
 """One subscription's running state: a tracker or probe per gate, the request counters, and its tick."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from modelrelease.domain.evidence import Cause, Evidence, Problem
@@ -14,6 +15,9 @@ from modelrelease.metrics.strata import strata
 from modelrelease.metrics.subscription import Subscription, Tick
 from modelrelease.metrics.tracker import GateTracker
 from modelrelease.metrics.value import ValueProbe
+
+CLOCKS_APART = 0.5
+"""The source's clock may differ from ours by this part of the time after which a sample is too old."""
 
 NOT_ASKED = Failed("the source was not asked")
 
@@ -48,8 +52,11 @@ class Member:
         self.subscription = subscription
         self.split.begin(subscription.stage_since.timestamp())
 
-    def tick(self, at: datetime, answers: Mapping[str, Answer]) -> Tick:
-        """What was found since the last tick. Rounds are handed out once."""
+    def tick(self, at: datetime, answers: Mapping[str, Answer], *, clock_ahead_s: float = 0.0) -> Tick:
+        """What was found since the last tick. Rounds are handed out once.
+
+        `clock_ahead_s`: by how much the source's clock is at least ahead of ours.
+        """
         if self.requests is not None:
             found, self.requests.found = self.requests.found, []
             self.split.add(found)
@@ -57,13 +64,15 @@ class Member:
             self._counted(gate, at) if isinstance(gate, GateTracker) else self._valued(gate, at, answers)
             for gate in self.gates
         )
+        if (clocks := _clocks(clock_ahead_s, self.subscription.fresh_s)) is not None:
+            evidence = tuple(replace(each, problem=_worse(each.problem, clocks)) for each in evidence)
         known = self.requests is not None and self.requests.newest_s() is not None
         return Tick(
             at=at,
             evidence=evidence,
             samples=self.split.samples() if known else None,
             split=self.split.counts(),
-            source_down=self._source_down(evidence),
+            source_down=self._source_down(evidence) or (clocks.message if clocks is not None else None),
         )
 
     def _watch(self, gate: Gate, settings: SourceSettings) -> GateTracker | ValueProbe:
@@ -124,6 +133,23 @@ class Member:
         causes = [each.problem for each in evidence]
         gone = [problem for problem in causes if problem is not None and problem.cause is Cause.SOURCE_DOWN]
         return gone[0].message if causes and len(gone) == len(causes) else None
+
+
+def _clocks(ahead_s: float, fresh_s: float) -> Problem | None:
+    """What is wrong when two clocks differ by so much that nobody knows how old a sample is."""
+    if abs(ahead_s) <= CLOCKS_APART * fresh_s:
+        return None
+    way = "ahead of" if ahead_s > 0 else "behind"
+    reason = "so its samples are as late as that" if ahead_s > 0 else "so all its samples look old"
+    return Problem(
+        Cause.SOURCE_DOWN,
+        f"the clock at Prometheus' address is {abs(ahead_s):.0f} s {way} the operator's, {reason}; set both (NTP)",
+    )
+
+
+def _worse(found: Problem | None, clocks: Problem) -> Problem:
+    """A broken query is that whatever the clocks say; that samples are missing or old is not known."""
+    return found if found is not None and found.cause is Cause.BROKEN else clocks
 
 
 def _reads(subscription: Subscription) -> object:
