@@ -84,3 +84,32 @@ def test_what_is_not_there_is_said(words: list[str], code: int, said: str) -> No
     result = run(*words)
     assert result.exit_code == code
     assert said in result.stderr
+
+
+def test_a_name_for_the_gateway_at_hand_shows_what_it_may_stand_for() -> None:
+    """The first example of the README names one."""
+    found = json.loads(run("gateway-error-rate", "-o", "json").stdout)
+    names = [item["metadata"]["name"] for item in found["items"]]
+    assert names == ["traefik-error-rate", "istio-error-rate", "envoy-gateway-error-rate"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("traefik-errors", "did you mean traefik-"),
+        ("vllm-ttft-p95", "did you mean vllm-ttft"),
+        ("gateway-errors", "did you mean envoy-gateway-"),
+        ("q", "no preset q; `modelrelease presets` lists them"),
+    ],
+)
+def test_a_wrong_name_is_told_with_those_like_it(name: str, hint: str) -> None:
+    result = run(name)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert hint in result.stderr
+
+
+def test_what_a_preset_is_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_width", lambda: 80)
+    lines = run("triton-ttft").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith("  series  nv_inference_first_response") for line in lines)

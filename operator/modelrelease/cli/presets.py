@@ -5,6 +5,7 @@ Needs no cluster. A release names a preset like any template; what somebody appl
 
 import shutil
 import sys
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,19 +30,26 @@ def presets(
     server: Annotated[str | None, typer.Option(help="Only those of one server, such as vLLM.")] = None,
     output: Output = "text",
 ) -> None:
-    """List the built-in gate templates, or show some as manifests to apply or copy (-o yaml NAME)."""
+    """List the built-in gate templates, or show some as manifests to apply or copy (-o yaml NAME).
+
+    In a release, gateway-error-rate, gateway-latency and gateway-requests stand for those of the release's own gateway.
+    """
+    from modelrelease.metrics.presets import alike, meant
     from modelrelease.metrics.presets import presets as shipped
 
     known = shipped()
     for name in names or ():
-        if name not in known:
-            typer.echo(f"error: there is no preset {name}; `modelrelease presets` lists them", err=True)
+        if not meant(name):
+            like = alike(name)
+            hint = f"; did you mean {' or '.join(like)}?" if like else ""
+            typer.echo(f"error: there is no preset {name}{hint or ';'} `modelrelease presets` lists them", err=True)
             raise typer.Exit(EXIT_NOT_FOUND)
     servers = {one.server.lower(): one.server for one in known.values()}
     if server is not None and server.lower() not in servers:
         typer.echo(f"error: --server {server!r}: write one of {', '.join(sorted(servers.values()))}", err=True)
         raise typer.Exit(2)
-    chosen = [known[name] for name in names] if names else list(known.values())
+    wanted = dict.fromkeys(one for name in names or () for one in meant(name))
+    chosen = [known[name] for name in wanted] if names else list(known.values())
     chosen = [one for one in chosen if server is None or one.server.lower() == server.lower()]
     if names:
         manifests = [manifest(one) for one in chosen]
@@ -132,7 +140,11 @@ def _cell(value: Any) -> str:
 def _described(preset: "Preset") -> str:
     said = row(preset)
     fields = [(name, _cell(said[name])) for name in (*COLUMNS[1:], "facts")]
-    return "\n".join([preset.name, f"  {said['description']}", *(f"  {name:<7} {text}" for name, text in fields)])
+    width = max(40, (_width() or 10_000) - 2)
+    lines = textwrap.wrap(said["description"], width)
+    for name, text in fields:
+        lines += textwrap.wrap(f"{name:<7} {text}", width, subsequent_indent=8 * " ", break_on_hyphens=False)
+    return "\n".join([preset.name, *(f"  {line}" for line in lines)])
 
 
 def _copied(value: Any) -> Any:

@@ -6,6 +6,7 @@ converted here: `api` reads a preset as it reads a template that somebody applie
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -56,6 +57,22 @@ def presets() -> Mapping[str, Preset]:
 def preset_specs() -> Mapping[str, Mapping[str, Any]]:
     """Preset names to specs."""
     return MappingProxyType({name: one.spec for name, one in presets().items()})
+
+
+def meant(name: str) -> tuple[str, ...]:
+    """Names of the presets that a name stands for: itself, or with GATEWAY_PREFIX one of each gateway; empty: none."""
+    if not name.startswith(GATEWAY_PREFIX):
+        return (name,) if name in presets() else ()
+    each = (f"{gateway}-{name.removeprefix(GATEWAY_PREFIX)}" for gateway in GATEWAY_CONTROLLERS.values())
+    return tuple(one for one in each if one in presets())
+
+
+def alike(name: str) -> tuple[str, ...]:
+    """Names that somebody may have meant by one that there is not, the likeliest first; at most three."""
+    whole = get_close_matches(name, presets(), n=3, cutoff=0.6)
+    words = set(name.split("-"))
+    shared = sorted(presets(), key=lambda known: -len(words & set(known.split("-"))))
+    return tuple(dict.fromkeys([*whole, *(one for one in shared[:3] if len(words & set(one.split("-"))) > 1)]))[:3]
 
 
 def preset(name: str, *, gateway_controller: str = "") -> Mapping[str, Any] | None:
