@@ -7,7 +7,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from modelrelease.cli import plan_text
 from modelrelease.cli.main import app
+from modelrelease.domain.exposure import REST
+from modelrelease.gates.traffic import Flow, GateTraffic
+from tests.metrics.builders import latency_gate
 
 RELEASE = """
 apiVersion: modelrelease.dev/v1alpha1
@@ -111,7 +115,8 @@ def test_templates_may_be_in_the_files(release: Path, tmp_path: Path) -> None:
     release.write_text(RELEASE + '  - {name: score, template: score, against: Stable, maxDifference: "0.02"}\n')
     missing = plan("-f", release, *GIVEN)
     assert missing.exit_code == 1
-    assert "spec.gates[2].template: there is no GateTemplate or ClusterGateTemplate score" in missing.output
+    said = " ".join(missing.output.split())
+    assert "gate template score is no preset and in none of the files: name its file, too, with another -f" in said
     template = tmp_path / "template.yaml"
     metric = {"mean": {"sum": {"name": "score_sum"}, "count": {"name": "score_count"}}}
     spec = {"kind": "Quality", "metric": metric, "arm": [{"label": "release", "value": "${revision}"}]}
@@ -133,7 +138,9 @@ WRONG = [
     pytest.param(("-f", "{release}", *GIVEN, "-o", "xml"), "--output 'xml': write text, json or yaml", 2, id="output"),
     pytest.param(("-f", "{release}", *GIVEN, "--base-rate", "x=1"), "the release has no gate x", 2, id="no gate"),
     pytest.param(("-f", "{release}", *GIVEN, "--base-rate", "1.5"), "a share lies between 0 and 1", 2, id="no share"),
-    pytest.param(("-f", "{release}", *GIVEN, "--base-rate", "many"), "write 0.002, GATE=0.002", 2, id="no number"),
+    pytest.param(
+        ("-f", "{release}", *GIVEN, "--base-rate", "many"), "write 0.02 for 2 %, GATE=0.02", 2, id="no number"
+    ),
     pytest.param(("-f", "{release}", *GIVEN, "--segment-rate", "x=1"), "there is no such segment", 2, id="no segment"),
     pytest.param(("-f", "{release}", *GIVEN, "--segment-rate", "5"), "write NAME=NUMBER", 2, id="no segment's name"),
     pytest.param(
@@ -213,3 +220,20 @@ def test_it_says_when_the_first_raise_can_be(release: Path) -> None:
     with_train('{windows: [{cron: "0 9 30 2 *", duration: 1h}]}')
     wrong = plan("-f", release, *GIVEN)
     assert wrong.exit_code == 1 and "spec.train.windows[0]" in wrong.output
+
+
+def test_segments_without_a_figure_are_named_and_one_reason_is_said_once() -> None:
+    gate = latency_gate()
+    apart = {
+        "low": Flow(18.0, counted=1880, note="no slow event in 1,880"),
+        REST: Flow(42.0, counted=4508, note="in 4,508"),
+    }
+    assert plan_text._said(GateTraffic(gate, apart)) == "60 events/s; low no slow event in 1,880; the rest in 4,508"
+    same = {"low": Flow(18.0, note="too little"), REST: Flow(42.0, note="too little")}
+    assert plan_text._said(GateTraffic(gate, same)) == "60 events/s; too little"
+
+
+def test_a_name_that_was_misspelt_is_told_with_those_like_it(release: Path) -> None:
+    release.write_text(RELEASE.replace("gateway-error-rate", "traefik-error-rat"))
+    said = " ".join(plan("-f", release, *GIVEN).output.split())
+    assert "Did you mean traefik-error-rate" in said

@@ -34,7 +34,7 @@ class Given:
             fail(f"--segment-rate {segment_rates[0]!r}: {mend}", EXIT_USAGE)
         figures: dict[str, tuple[float, float | None]] = {}
         for value in base_rates:
-            mend = "write 0.002, GATE=0.002, or GATE=0.9~0.3 for a mean and the spread of one event"
+            mend = "write 0.02 for 2 %, GATE=0.02, or GATE=0.9~0.3 for a mean and the spread of one event"
             figure, _, spread = value.partition("~")
             name, number = _named(figure, "--base-rate", mend)
             figures[name] = number, _named(spread, "--base-rate", mend)[1] if spread else None

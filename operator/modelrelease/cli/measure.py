@@ -143,13 +143,23 @@ async def measure(kube: Kube, doc: Mapping[str, Any], docs: Sequence[Any], names
 
 
 def offline_templates(docs: Sequence[Any], spec: Mapping[str, Any]) -> Mapping[str, object]:
-    """Templates from the file and the shipped presets; `gateway-…` means Traefik's, as where no class can be read."""
+    """Templates from the files and the shipped presets; `gateway-…` means Traefik's, as where no class can be read.
+
+    A name that is neither ends the command: what is on the cluster is not asked for here.
+    """
     from modelrelease.controller.units import UNTOLD_GATEWAY
-    from modelrelease.metrics.presets import preset
+    from modelrelease.metrics.presets import alike, preset
 
     kinds = ("ClusterGateTemplate", "GateTemplate")
     own = {doc["metadata"]["name"]: doc.get("spec") for kind in kinds for doc in docs if doc.get("kind") == kind}
-    return {name: own.get(name) or preset(name, gateway_controller=UNTOLD_GATEWAY) for name in templates_of(spec)}
+    found = {name: own.get(name) or preset(name, gateway_controller=UNTOLD_GATEWAY) for name in templates_of(spec)}
+    for name in [name for name, template in found.items() if template is None]:
+        like = f" Did you mean {' or '.join(alike(name))}?" if alike(name) else ""
+        fail(
+            f"gate template {name} is no preset and in none of the files: name its file, too, with another -f "
+            f"(kubectl get gatetemplates,clustergatetemplates shows those of a cluster).{like}"
+        )
+    return found
 
 
 async def store_for(kube: Kube, docs: Sequence[Any], spec: Mapping[str, Any], namespace: str) -> Store:

@@ -163,8 +163,12 @@ def _said(traffic: GateTraffic) -> str:
     if isinstance(traffic.gate.metric, Value):
         return "one sample per scrape, no traffic needed"
     if all(flow.figure is None for flow in traffic.flows.values()):
-        notes = dict.fromkeys(flow.note for flow in traffic.flows.values())
-        return f"{number(sum(flow.per_s for flow in traffic.flows.values()))} events/s; {' and '.join(notes)}"
+        rate = number(sum(flow.per_s for flow in traffic.flows.values()))
+        alike = len({flow.note for flow in traffic.flows.values()}) == 1
+        notes = [
+            flow.note if alike else f"{_named(name) or 'the rest '}{flow.note}" for name, flow in traffic.flows.items()
+        ]
+        return f"{rate} events/s; {'; '.join(dict.fromkeys(notes))}"
     found = [f"{_named(name)}{_figure(traffic, name)}" for name in traffic.flows]
     bursts = (
         f"; its bad events come in bursts (φ {number(traffic.bursts.stakes)})" if traffic.bursts.stakes > 1.5 else ""
@@ -236,9 +240,12 @@ def _warnings(view: View) -> Iterator[str]:
         yield f"warning: {short.field}: {short.message}"
     vague = [traffic.gate.name for traffic in view.basis.measured.gates if _is_vague(traffic)]
     if vague:
+        unknown = [traffic for traffic in view.basis.measured.gates if _is_vague(traffic)]
+        quiet = not any(flow.counted for traffic in unknown for flow in traffic.flows.values())
+        rest = "plan again when there has been traffic" if quiet else "mend what is said of it above"
         yield (
             f"warning: nothing can be said of {', '.join(vague)}: give stable's figure with --base-rate {vague[0]}=P, "
-            "or plan again when there has been traffic"
+            f"or {rest}"
         )
     segments = [name for name in view.basis.plan.stages[0].exposure.shares if name[0] != REST]
     if ALL in view.basis.measured.requests and any("segment" in why for why in unknowns(view.forecast)):

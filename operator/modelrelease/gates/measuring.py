@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from modelrelease.domain.evidence import Stratum, Tally
-from modelrelease.domain.gate import AgainstStable, Gate, Value
+from modelrelease.domain.gate import AgainstStable, Gate, Quantile, Value
 from modelrelease.domain.habit import Habit
 from modelrelease.gates.contrast import ContrastMachine, Noise
 from modelrelease.gates.dispersion import PRIOR, SPANS, Dispersion, phi_for_stakes
@@ -115,9 +115,9 @@ def _share_flow(gate: Gate, machine: object, state: object, strata: Sequence[Str
         return Flow(per_s, note="stable has shown too little to know its figure")
     rule = gate.rule
     if bad <= 0 and isinstance(rule, AgainstStable) and rule.floor is None and rule.max_difference is None:
-        note = (
-            f"stable showed no bad event in {count(round(n))}, and nothing is a multiple of none: give the gate a floor"
-        )
+        kind = "slow" if isinstance(gate.metric, Quantile) else "bad"
+        note = f"stable showed no {kind} event in {count(round(n))}, and nothing is a multiple of none: "
+        note += "give the gate a floor"
         return Flow(per_s, counted=n, note=note)
     return Flow(per_s, bad / n, counted=n)
 
