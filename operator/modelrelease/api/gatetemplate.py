@@ -15,6 +15,7 @@ from modelrelease.api.base import DecimalText, Matches, SpecModel, StatusModel, 
 from modelrelease.api.faults import fault, faults_of
 from modelrelease.api.quantities import DECIMAL_PATTERN
 from modelrelease.api.query_faults import query_faults
+from modelrelease.api.template_sense import sense_faults
 from modelrelease.domain.gate import Cost, Kind, Matcher, MatchOp, Mean, Metric, Quantile, Ratio, Series, Value
 from modelrelease.domain.release import Fault
 
@@ -297,7 +298,8 @@ def template_of(spec: object, name: str) -> Template | tuple[Fault, ...]:
     if (unclear := _unclear(parsed, where)) is not None:
         return (unclear,)
     template = Template(_metric(parsed), tuple(map(_matcher, parsed.arm or ())), parsed.kind)
-    return (*_arm_faults(parsed, where), *query_faults(template.metric, template.arm, where)) or template
+    broken = (*_arm_faults(parsed, where), *query_faults(template.metric, template.arm, where))
+    return broken or sense_faults(template.metric, template.arm, parsed.unit, where) or template
 
 
 def _unclear(spec: GateTemplateSpec, where: str) -> Fault | None:
@@ -316,6 +318,14 @@ def _arm_faults(spec: GateTemplateSpec, where: str) -> list[Fault]:
     texts = [matcher.value for matcher in spec.arm or ()]
     if spec.metric.value is None and not any(f"${{{name}}}" in text for text in texts for name in ARM_PLACEHOLDERS):
         faults.append(fault(f"{where}.arm", f"add a matcher whose value has one of {_LISTED_ARM}"))
+    elif spec.arm and not any(
+        f"${{{name}}}" in each.value
+        for each in spec.arm
+        for name in ARM_PLACEHOLDERS
+        if each.op in (Op.EQUAL, Op.REGEX)
+    ):
+        message = "NotEqual and NotRegex select everybody else; add a matcher with Equal or Regex that picks one arm"
+        faults.append(fault(f"{where}.arm", message))
     if spec.metric.value is not None and spec.arm:
         faults.append(fault(f"{where}.arm", "arm is for typed metrics; write the matchers into the query instead"))
     return faults
