@@ -185,6 +185,17 @@ def test_a_gate_that_cannot_be_judged_leaves_the_others(manifest: Path, address:
     assert 'absent: not judged: no series matches nothing_total{version="v2"}' in result.stdout
 
 
+def test_false_alarms_are_told_once_for_each_release_and_gate(manifest: Path, address: str) -> None:
+    """A candidate that is bad for an hour stops each test that begins anew in it, dozens of times."""
+    found = json.loads(run(manifest, address, *RANGE, *PAIR, "-o", "json").stdout)
+    alarms = sum(gate["falseAlarms"] for gate in found["phases"][0]["gates"])
+    lines = run(manifest, address, *RANGE, *PAIR, columns=120).stdout.splitlines()
+    told = [line for line in lines if "  false alarm, " in line]
+    more = sum(int(line.rpartition(", and ")[2].split()[0]) for line in told if "more in this release" in line)
+    assert 0 < len(told) < alarms
+    assert len(told) + more == alarms
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -199,6 +210,8 @@ def test_a_gate_that_cannot_be_judged_leaves_the_others(manifest: Path, address:
         (["--step", "0s"], "--step '0s': write a duration"),
         (["--incident", "2026-03-01T00:00:00Z"], "write FROM/TO"),
         (["--incident", "-1h/-2h"], "ends before it begins"),
+        (["--incident", "2025-03-01T00:00:00Z/2025-03-01T01:00:00Z"], "is not between --from and --to"),
+        (["--candidate", "version=v9", "--stable", "version=v1"], "series that exist with --candidate and --stable"),
         (["--split", "pods"], "write auto, instance or request"),
         (["--self", *PAIR], "--self and --candidate exclude each other"),
         (["--candidate", "v2"], "write LABEL=VALUE"),

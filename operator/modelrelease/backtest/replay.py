@@ -163,16 +163,20 @@ def replay(track: Track, timetable: Timetable, bars: Bars) -> Result:
     times = grid.times()
     listed: list[Stop] = []
     told: set[int] = set()
+    alarmed: set[int] = set()
     for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
         number = int(incident_at[stop])
-        tell = len(listed) < TOLD or (number >= 0 and number not in told)
+        release = start // timetable.release_steps
+        first = number < 0 and release not in alarmed and len(alarmed) < TOLD
+        tell = len(listed) < TOLD or (number >= 0 and number not in told) or first
         told |= {number}
+        alarmed |= {release} if number < 0 else set()
         listed.append(
             Stop(
                 float(times[stop]),
                 (stop - start + 1) * grid.step_s,
                 number if number >= 0 else None,
-                sentence(track, start, stop, bars, release=start // timetable.release_steps) if tell else "",
+                sentence(track, start, stop, bars, release=release) if tell else "",
             )
         )
     calm = track.covered & ~timetable.disturbed()

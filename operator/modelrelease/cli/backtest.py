@@ -96,6 +96,7 @@ def backtest(
         charts.check(chart)
     now = datetime.now(UTC)
     span, arms = _span(from_, to, step, now), _arms(candidate, stable)
+    incidents = tuple(_incident(text, now, span) for text in incident or ())
     docs = load(files)
     subject = subject_of(
         docs, release_in(docs, files), namespace, prometheus, credentials_dir, Cluster(kubeconfig, context), on_cluster
@@ -104,13 +105,13 @@ def backtest(
     settings = _settings(
         subject,
         seconds(release_length, "--release-length") if release_length else None,
-        tuple(_incident(text, now) for text in incident or ()),
+        incidents,
         seed=seed,
         split=split,
     )
     found = study(history, settings, itself=arms.itself)
     view = View(subject.name, subject.namespace, span, arms, found, subject.governance)
-    _refuse_nothing(view)
+    _refuse_nothing(view, arms)
     if chart is not None:
         backtest_chart.save(view, chart)
     echo(backtest_text.as_data(view), output, lambda: backtest_text.as_text(view, chart))
@@ -170,7 +171,7 @@ def _span(from_: str, to: str, step: str, now: datetime) -> Span:
     return span
 
 
-def _incident(text: str, now: datetime) -> Incident:
+def _incident(text: str, now: datetime, span: Span) -> Incident:
     from modelrelease.backtest.replay import Incident
 
     first, slash, last = text.partition("/")
@@ -179,6 +180,8 @@ def _incident(text: str, now: datetime) -> Incident:
     begin, end = (moment(part, "--incident", now).timestamp() for part in (first, last))
     if not begin < end:
         fail(f"--incident {text!r} ends before it begins: exchange the two times", EXIT_USAGE)
+    if end <= span.since_s or begin >= span.until_s:
+        fail(f"--incident {text!r} is not between --from and --to: correct its times, or replay more", EXIT_USAGE)
     return Incident(begin, end)
 
 
@@ -243,7 +246,7 @@ def _progress(total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
         yield lambda number: progress.update(task, completed=number)
 
 
-def _refuse_nothing(view: Any) -> None:
+def _refuse_nothing(view: Any, arms: Arms) -> None:
     """End the command where no gate could be judged at any time."""
     results = [result for phase in view.phases for result in phase.results]
     if not results:
@@ -251,7 +254,8 @@ def _refuse_nothing(view: Any) -> None:
     if any(result.track.covered.any() for result in results):
         return
     why = next((result.track.problem for result in results if result.track.problem), "no arm had any events")
+    option = "--stable" if arms.candidate is None else "--candidate and --stable"
     fail(
-        f"nothing was found to judge from {view.since} to {view.until}: {why}; name series that exist with --stable "
-        "LABEL=VALUE, or another time with --from and --to"
+        f"nothing was found to judge from {view.since} to {view.until} UTC: {why}; name series that exist with "
+        f"{option} LABEL=VALUE, or another time with --from and --to"
     )

@@ -1,7 +1,7 @@
 """How a backtest is shown: a table, the stops in words and a strip per gate for a terminal; plain data for programs."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -26,7 +26,7 @@ MOST_COLUMNS = 3
 """Up to so many incidents have a column of their own; of more it says how many were found, and the median delay."""
 
 SHOWN = 8
-"""So many false alarms of a gate are told in text; JSON has all."""
+"""In so many releases a gate's false alarms are told in text; JSON has all."""
 
 
 def as_text(view: View, chart: Path | None = None) -> str:
@@ -181,18 +181,29 @@ def _usual(phases: Phases) -> tuple[str, ...]:
 
 
 def _told(phases: Phases) -> Iterator[tuple[str, str]]:
-    """The first stop in each incident, then false alarms, each with its sentence."""
-    stops = [(stop, result) for result in phases.results for stop in result.stops if stop.said]
+    """The first stop in each incident, and the first false alarm in each release, each with its sentence."""
+    stops = [(stop, result, 0) for result in phases.results for stop in result.stops if stop.said]
     first = {id(found.stop) for result in phases.results for found in result.incidents if found.stop is not None}
-    shown = [(stop, result) for stop, result in stops if id(stop) in first]
+    shown = [each for each in stops if id(each[0]) in first]
+    left = 0
     for result in phases.results:
-        alarms = [stop for stop in result.false_alarms if stop.said]
-        shown += [(stop, result) for stop in alarms[:SHOWN]]
-    for stop, result in sorted(shown, key=lambda pair: pair[0].at_s):
-        yield f"{utc(stop.at_s)}  {_heading(stop, result, phases)}", stop.said
-    more = sum(max(0, len(result.false_alarms) - SHOWN) for result in phases.results)
-    if more:
-        yield f"and {count(more)} more false alarms", "-o json lists them all"
+        alarms = list(_by_release(result.false_alarms, phases).values())
+        shown += [(each[0], result, len(each) - 1) for each in alarms[:SHOWN] if each[0].said]
+        left += sum(map(len, alarms[SHOWN:]))
+    for stop, result, again in sorted(shown, key=lambda each: each[0].at_s):
+        more = f", and {count(again)} more in this release" if again else ""
+        yield f"{utc(stop.at_s)}  {_heading(stop, result, phases)}{more}", stop.said
+    if left:
+        yield f"and {count(left)} more false alarms", "-o json lists them all"
+
+
+def _by_release(stops: Iterable[Stop], phases: Phases) -> dict[int, list[Stop]]:
+    """Stops by the number of the release that they are in, in order of time."""
+    grid, steps = phases.timetable.grid, phases.timetable.release_steps
+    found: dict[int, list[Stop]] = {}
+    for stop in stops:
+        found.setdefault(round((stop.at_s - grid.start_s) / grid.step_s) // steps, []).append(stop)
+    return found
 
 
 def _heading(stop: Stop, result: Result, phases: Phases) -> str:
