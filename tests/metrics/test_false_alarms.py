@@ -269,6 +269,64 @@ async def test_a_series_that_is_renamed_in_mid_release_is_missing(
         assert following.counted[gate].bad == 4 * 95 / 2
 
 
+async def test_native_histograms_alone_are_missing_with_what_to_set() -> None:
+    """Prometheus stores them under the name without _bucket, which no matcher on buckets finds."""
+    memory = scraped()
+    for key in [key for key in memory.scrapes if dict(key)["__name__"] == "duration_bucket"]:
+        del memory.scrapes[key]
+    verdict = (await Following(memory).verdicts(NOW_S))["latency"]
+    assert (verdict.outcome, verdict.cause) == (Outcome.NO_DATA, Cause.MISSING)
+    assert "native histograms need always_scrape_classic_histograms" in verdict.sentence
+
+
+def after_reset(at_s: float, value: float) -> float:
+    """Restarted just before 150 s, and by then as far as before: nobody can see it."""
+    back = truth("candidate", 145)
+    return value if at_s < 150 else back if at_s == 150 else value - truth("candidate", 150) + back
+
+
+@pytest.mark.parametrize(
+    ("change", "outcomes", "done"),
+    [
+        pytest.param(only("candidate", after_reset), OK, 4 * (NOW_S - 5), id="a restart back to the same value"),
+        pytest.param(lambda _, at_s, v: v if at_s < 150 or not at_s % 30 else None, OK, 4 * NOW_S, id="5 s to 30 s"),
+        pytest.param(
+            lambda arm, at_s, v: v if arm == "candidate" or at_s < 150 or not at_s % 30 else None,
+            *(OK, 4 * NOW_S),
+            id="5 s to 30 s on stable only",
+        ),
+        pytest.param(
+            lambda _, at_s, v: v if at_s < 150 or not at_s % 120 else None,
+            *((Outcome.NO_DATA,), 4 * 240),
+            id="5 s to 120 s, longer than samples are fresh",
+        ),
+    ],
+)
+async def test_restarts_nobody_sees_and_scrapes_that_become_rarer(
+    change: Change, outcomes: tuple[Outcome, ...], done: float
+) -> None:
+    following = Following(scraped(change), gates=(ERRORS, LATENCY, SCORE))
+    for at_s in range(0, int(NOW_S) + 1, SCRAPE_S):
+        verdicts = await following.verdicts(at_s + 0.5)
+        assert all(one.outcome is not Outcome.REVERT for one in verdicts.values())
+    for name, verdict in verdicts.items():
+        assert verdict.outcome in outcomes, verdict.sentence
+        assert following.counted[name].total == pytest.approx(done, rel=0.04)
+
+
+async def test_targets_that_are_scraped_twice_count_twice_in_both_arms() -> None:
+    """Two jobs for one target cannot be told from two replicas behind one name: no verdict changes, samples double."""
+    memory = scraped()
+    for key in list(memory.scrapes):
+        memory.scrapes[frozenset({**dict(key), "job": "again"}.items())] = list(memory.scrapes[key])
+    following = Following(memory, gates=(ERRORS, LATENCY, SCORE))
+    for at_s in range(0, int(NOW_S) + 1, SCRAPE_S):
+        verdicts = await following.verdicts(at_s + 0.5)
+        assert all(one.outcome in (*OK, Outcome.NO_DATA) for one in verdicts.values())
+    assert all(verdict.outcome in OK for verdict in verdicts.values())
+    assert following.counted["errors"].total == 2 * CANDIDATE_DONE
+
+
 async def test_what_was_renamed_and_is_back_is_judged_again() -> None:
     memory = renamed("score_sum", 100)
     for key in [key for key in memory.scrapes if dict(key)["__name__"] == "score_sum"]:

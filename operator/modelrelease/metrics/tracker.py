@@ -232,7 +232,8 @@ class GateTracker:
         main = self._parts[0][0]
         if (Side.CANDIDATE, main) not in self._targets:
             if (Side.STABLE, main) not in self._targets:
-                return Problem(Cause.MISSING, f"no series matches {self._selector(main)}")
+                classic = "; native histograms need always_scrape_classic_histograms" if main is Part.BUCKETS else ""
+                return Problem(Cause.MISSING, f"no series matches {self._selector(main)}{classic}")
             if expected >= EXPECTED_EVENTS:
                 return Problem(
                     Cause.MISSING,
