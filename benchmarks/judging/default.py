@@ -13,12 +13,12 @@ from typing import Protocol
 import numpy as np
 
 from benchmarks.judging import unknown
-from benchmarks.judging.habits import together
+from benchmarks.judging.habits import seconds, together
 from benchmarks.judging.onset import Onset
-from benchmarks.judging.scenarios import TICK_S, Floats
-from modelrelease.backtest.twin.habit import sizes
+from benchmarks.judging.scenarios import Floats
+from modelrelease.backtest.twin.habit import Sums, noise_between, size_of, tilts_of
 from modelrelease.backtest.twin.onset import shares, unstaked
-from modelrelease.backtest.twin.rates import tilted
+from modelrelease.backtest.twin.rates import early_and_late, tilted, with_tilts
 from modelrelease.domain.habit import HIGHEST_KNOWN, WANDERS, Habit
 from modelrelease.gates import echo, tilting
 from modelrelease.gates.betting import _KNOWN_STAKES, _SHARES, FROM_START
@@ -48,16 +48,17 @@ class Bets:
     independent in all of them, or in none."""
 
     def __init__(self, ratio: float, phi: Floats, window_s: int) -> None:
-        self._ratio, self._phi, self._window_s = ratio, together(phi), window_s
-        self._wanders, self._alone = phi >= WANDERS, bool(np.all(self._phi == 1))
+        self._ratio, self._phi, self._window_s, self._raw = ratio, together(phi), window_s, phi
+        self._wanders, self._singly = phi >= WANDERS, bool(np.all(self._phi == 1))
         self._fading = echo.fading(Habit(window_s, 1.0))
         rows = len(phi)
         self._logs, self._late = np.tile(_LOG_SHARES, (rows, 1)), np.zeros((rows, len(_STAKES)))
         self._played, self._windows = np.zeros(rows, int), np.zeros(rows, int)
         self._bad, self._before, self._products, self._squared, self._own = (np.zeros(rows) for _ in range(5))
+        self._alone, self._alone_squared = np.zeros(rows), np.zeros(rows)
         self._candidate, self._stable = np.full(rows, 0.5), np.full(rows, 0.5)
         tilts = (rows, len(tilting.TILTS))
-        self._size = sizes(np.full(rows, float(window_s)), phi)
+        self._tilts = tilts_of(np.full(rows, float(window_s)), phi)
         self._tilted, self._tilted_late = np.full(tilts, -math.log(tilts[1])), np.zeros(tilts)
 
     def step(self, n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats) -> None:
@@ -77,7 +78,7 @@ class Bets:
         # What overflows here has long been decided.
         with np.errstate(over="ignore"):
             self._late = (self._late + put[:, None] * np.array(_SHARES)) * np.exp(gain)
-        self._tilt(put, played, y_c, bad, share)
+        self._tilt(put, played, (y_c, bad, share), self._size(n_c, n_s))
         self._hear(n_c, y_c, n_s, y_s, raw, both)
 
     def log_e(self) -> Floats:
@@ -88,30 +89,35 @@ class Bets:
             later = np.log(unstaked(self._played) + self._late.sum(axis=1))
             tilted_later = np.log(unstaked(self._played) + self._tilted_late.sum(axis=1))
         bets = np.logaddexp(np.log(FROM_START) + from_start, np.log(1 - FROM_START) + later)
-        tilts = np.logaddexp.reduce(self._tilted, axis=1) + np.log(1 - tilting.LATE)
-        tilts = np.logaddexp(tilts, np.log(tilting.LATE) + tilted_later)
-        both = np.logaddexp(np.log(1 - tilting.SHARE) + bets, np.log(tilting.SHARE) + tilts)
-        return np.where(self._size > 1, both, bets)
+        tilts = early_and_late(np.logaddexp.reduce(self._tilted, axis=1), tilted_later)
+        return with_tilts(self._tilts, bets, tilts)
 
     def keep(self, rows: np.ndarray) -> None:
         """Go on with these releases only."""
         sums = ("_bad", "_before", "_products", "_squared", "_own", "_candidate", "_stable")
-        tilts = ("_size", "_tilted", "_tilted_late")
+        tilts = ("_raw", "_alone", "_alone_squared", "_tilts", "_tilted", "_tilted_late")
         for name in ("_phi", "_wanders", "_logs", "_late", "_played", "_windows", *sums, *tilts):
             setattr(self, name, getattr(self, name)[rows])
 
     def _gain(self, y_c: Floats, bad: Floats, share: Floats, burst: Floats) -> Floats:
         """What each stake wins, before drag."""
-        if self._alone:
+        if self._singly:
             return y_c[:, None] * _LOG_STAKES - bad[:, None] * np.log1p(_STAKES * share[:, None])
         sized = _STAKES / burst[:, None]
         return np.log1p(sized * y_c[:, None]) - np.log1p(sized * (share * bad)[:, None])
 
-    def _tilt(self, put: Floats, played: np.ndarray, y_c: Floats, bad: Floats, share: Floats) -> None:
-        """Tilts of bursts, in releases that play them."""
-        some = np.flatnonzero(played & (self._size > 1))
+    def _size(self, n_c: Floats, n_s: Floats) -> Floats:
+        """Of bursts that tilts are for."""
+        sums = Sums(self._windows.astype(float), self._bad, self._own, self._alone, self._alone_squared)
+        share = n_c / np.maximum(n_c + n_s, 1.0)
+        between = noise_between(self._raw, sums, self._drag(np.zeros(len(n_c))), share)
+        return size_of(np.where(self._wanders, between, self._raw))
+
+    def _tilt(self, put: Floats, played: np.ndarray, counts: tuple[Floats, Floats, Floats], size: Floats) -> None:
+        """Tilts of bursts, in releases that play them. `counts`: the candidate's bad events, both arms', and p0."""
+        some = np.flatnonzero(played & (self._tilts > 0))
         gain = np.zeros(self._tilted.shape)
-        gain[some] = tilted(*(of[some, None] for of in (self._size, y_c, bad, share)))[..., 0].T
+        gain[some] = tilted(*(of[some, None] for of in (size, *counts)))[..., 0].T
         self._tilted += gain
         # What overflows here has long been decided.
         with np.errstate(over="ignore"):
@@ -128,18 +134,21 @@ class Bets:
         gain = 2 * (self._products - echo.CHANCE * np.sqrt(self._squared)) / np.where(self._own > 0, self._own, 1.0)
         found = np.where(self._own > 0, np.maximum(1 + gain, 1.0), 1.0)
         before = echo.UNHEARD_S / self._window_s
-        assumed = 1 + self._phi / HIGHEST_KNOWN
+        assumed = 1 + (self._phi / HIGHEST_KNOWN) ** 2
         unheard = (assumed * before + found * self._windows) / (before + self._windows)
         return np.minimum(np.where((bad >= echo.FULL) & ~self._wanders, unheard, found), echo.MOST)
 
     def _hear(self, n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats, raw: Floats, both: np.ndarray) -> None:
         odds = self._candidate / self._stable * raw
         e = np.where(both, y_c - odds / (1 + odds) * (y_c + y_s), 0.0)
+        alone = np.where(both, odds / (1 + odds) ** 2 * (y_c + y_s), 0.0)
         product, exposure = e * self._before, np.where(both, n_c + n_s, 1.0)
         self._before = np.where(both, self._fading * self._before + e, self._before)
         self._products += product
         self._squared += product**2
         self._own += e**2
+        self._alone += alone
+        self._alone_squared += alone**2
         self._windows += both
         self._bad += np.where(both, y_c + y_s, 0.0)
         self._candidate += np.where(both, y_c * n_s / exposure, 0.0)
@@ -220,7 +229,7 @@ def _run(
     pair: Pair, counts: tuple[Floats, Floats, Floats, Floats], length: int, phi: Floats, threshold: float
 ) -> np.ndarray:
     rows, ticks = counts[0].shape
-    bets: Test = Bets(pair.ratio, phi, 0 if length == 1 else length * TICK_S)
+    bets: Test = Bets(pair.ratio, phi, seconds(length))
     if np.isnan(phi[0]):
         bets = unknown.Bets(pair.ratio, rows)
     maximum = Bound(pair.maximum, phi)

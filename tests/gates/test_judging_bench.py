@@ -83,7 +83,7 @@ def assert_same(
                 assert proven[row, index] == pytest.approx(product.log_pass(states[row]), rel=1e-9, abs=1e-9)
 
 
-@pytest.mark.parametrize("phi", [1.0, 3.7, 12.0])
+@pytest.mark.parametrize("phi", [1.0, 3.7, 12.0, 50.0])
 @pytest.mark.parametrize("ticks", [1, 8])
 @pytest.mark.parametrize("scenario", ["independent", "bursts-10-spread", "wander-own"])
 def test_bets_and_proofs_are_those_of_the_product(scenario: str, ticks: int, phi: float) -> None:

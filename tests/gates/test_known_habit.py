@@ -131,11 +131,11 @@ def test_windows_that_resemble_their_predecessors_drag_and_others_do_not() -> No
 
 
 def test_full_windows_drag_before_any_was_heard_unless_the_rate_wanders() -> None:
-    assert [_heard([], Habit(90, phi), FULL) for phi in (3.0, 6.0, 15.0, WANDERS)] == [1.25, 1.5, 2, 1]
+    assert [_heard([], Habit(90, phi), FULL) for phi in (3.0, 6.0, 15.0, WANDERS)] == [1.0625, 1.25, 2, 1]
     assert _heard([], Habit(90, 15.0), FULL - 1) == 1
     heard = [_heard([0.0] * number, Habit(90, 15.0), FULL) for number in (0, 1, 20, 200)]
     assert heard == sorted(heard, reverse=True)
-    assert heard[2] == pytest.approx(1.5)
+    assert heard[2] == pytest.approx(1.4)
     assert _heard([], Habit(0, 15.0), FULL) == 1
 
 

@@ -26,8 +26,8 @@ With a known habit of stable (habit.py) three things change, and none touches th
 - Log factors are divided by the window's drag (echo.py), and most of the capital is staked from the first window on,
   the rest little by little on "it begins now" (onset.py): stakes that hours of good windows have eaten find nothing.
 
-Where bursts last for longer than a tick, a share of the capital is on tilts of bursts instead, which do assume
-something of how events cluster (tilting.py).
+Where bursts last for longer than a tick, or the rate wanders, a share of the capital is on tilts of bursts instead,
+which do assume something of how events cluster (tilting.py).
 
 Comparing tempered likelihoods was rejected as the default: with bursts of unknown size it reverts falsely in up to
 30 % of releases at alpha = 1 %.
@@ -40,7 +40,7 @@ from dataclasses import dataclass
 from modelrelease.gates.counts import Counts
 from modelrelease.gates.onset import log_add, share_of, unstaked
 from modelrelease.gates.sequences import log_dot_exp, log_grid, log_mean_exp
-from modelrelease.gates.tilting import LATE, SHARE, TILTS, gains
+from modelrelease.gates.tilting import LATE, TILTS, gains
 
 _STAKES = tuple(ratio - 1 for ratio in log_grid(1.1, 20.0, 40))
 """Stakes before division by φ: ρ/ρ0 − 1 over the rate ratios that a bet may be made for."""
@@ -79,8 +79,8 @@ class Bets:
     """Log capital of each stake against the null, and of a few stakes against each stricter null of the ladder.
 
     `known`: stable's habit is known, so the stakes are those for it; `late` then holds what was staked on a late onset,
-    and `windows` says how many were played. `size`: of bursts that tilts are for, 1: there are none; `tilted`,
-    `tilted_late`: their log capital, from the first window on and staked on a late onset.
+    and `windows` says how many were played. `tilts`: the share of the capital that is on tilts, 0: there are none;
+    `tilted`, `tilted_late`: their log capital, from the first window on and staked on a late onset.
     """
 
     capital: tuple[float, ...] = (0.0,) * len(_STAKES)
@@ -88,7 +88,7 @@ class Bets:
     known: bool = False
     late: tuple[float, ...] = ()
     windows: int = 0
-    size: float = 1.0
+    tilts: float = 0.0
     tilted: tuple[float, ...] = ()
     tilted_late: tuple[float, ...] = ()
 
@@ -100,16 +100,16 @@ class Betting:
     null: Null
     ladder: tuple[Null, ...] = ()
 
-    def start(self, *, known: bool = False, size: float = 1.0) -> Bets:
-        """Capital one everywhere. `size`: of bursts, where tilts are to be played too (only with a known habit)."""
+    def start(self, *, known: bool = False, tilts: float = 0.0) -> Bets:
+        """Capital one everywhere. `tilts`: the share of it that is on tilts (only with a known habit)."""
         ladder = (0.0,) * (len(self.ladder) * len(_FEW_STAKES))
         if not known:
             return Bets(ladder=ladder)
         late = (-math.inf,) * len(_KNOWN_STAKES)
-        if size == 1 or self.null.difference > 0:
+        if tilts == 0 or self.null.difference > 0:
             return Bets((0.0,) * len(_KNOWN_STAKES), ladder, known, late)
         never = (-math.inf,) * len(TILTS)
-        return Bets((0.0,) * len(_KNOWN_STAKES), ladder, known, late, 0, size, (0.0,) * len(TILTS), never)
+        return Bets((0.0,) * len(_KNOWN_STAKES), ladder, known, late, 0, tilts, (0.0,) * len(TILTS), never)
 
     def update(self, state: Bets, window: Counts) -> Bets:
         """Play one window. Without events on both arms, or without anything to bet on, every factor is one."""
@@ -121,14 +121,14 @@ class Betting:
         number = state.windows + 1
         put = math.log(share_of(number))
         late = tuple(log_add(old, put + math.log(share)) for old, share in zip(state.late, _SHARES, strict=True))
-        tilts = _tilt(state.size, window, self.null)
+        tilts = _tilt(window, self.null) if state.tilted else ()
         return Bets(
             _play_known(state.capital, _KNOWN_STAKES, window, (self.null,)),
             _play_known(state.ladder, _FEW_STAKES, window, self.ladder),
             True,
             _play_known(late, _KNOWN_STAKES, window, (self.null,)),
             number,
-            state.size,
+            state.tilts,
             tuple(log + gain for log, gain in zip(state.tilted, tilts, strict=True)),
             tuple(
                 log_add(old, put - math.log(len(TILTS))) + gain
@@ -147,7 +147,7 @@ class Betting:
             return bets
         later = functools.reduce(log_add, state.tilted_late, left)
         tilts = log_add(math.log(1 - LATE) + log_mean_exp(state.tilted), math.log(LATE) + later)
-        return log_add(math.log(1 - SHARE) + bets, math.log(SHARE) + tilts)
+        return log_add(math.log(1 - state.tilts) + bets, math.log(state.tilts) + tilts)
 
     def highest_refuted(self, state: Bets, threshold: float) -> Null | None:
         """The highest null of the ladder that is refuted at `threshold`; None when not even the lowest is.
@@ -208,12 +208,10 @@ def _play_known(
     return tuple(log + factor / window.drag for log, factor in zip(capital, factors, strict=True))
 
 
-def _tilt(size: float, window: Counts, null: Null) -> tuple[float, ...]:
+def _tilt(window: Counts, null: Null) -> tuple[float, ...]:
     """What each tilt gains in one window with events on both arms."""
-    if size == 1:
-        return ()
     bad = window.y_c + window.y_s
-    return gains(size, window.y_c, bad, null.expected(window) / bad)
+    return gains(window.size, window.y_c, bad, null.expected(window) / bad)
 
 
 def _burst(bad: float, phi: float) -> float:

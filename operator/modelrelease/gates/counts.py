@@ -14,7 +14,8 @@ class Counts:
 
     `phi`: how much noisier than independent events stable was before this window (≥ 1). `drag`: by how much windows
     that resemble their predecessors overstate what they prove (≥ 1). `spotless`: whether all of stable's events so far
-    were good, or all bad (runs.py). Tests may use these: they were known before the window, or are stable's alone.
+    were good, or all bad (runs.py). `size`: of bursts that tilts are for (1: none are played; tilting.py). Tests may
+    use these: they were known before the window, or are stable's alone.
     """
 
     n_c: float = 0.0
@@ -24,6 +25,7 @@ class Counts:
     phi: float = 1.0
     drag: float = 1.0
     spotless: tuple[bool, bool] = (False, False)
+    size: float = 1.0
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(self.n_c + other.n_c, self.y_c + other.y_c, self.n_s + other.n_s, self.y_s + other.y_s)
@@ -37,7 +39,7 @@ class Counts:
     def inverted(self) -> "Counts":
         """Good events counted as bad ones, for demands of at least so many."""
         good_c, good_s = self.n_c - self.y_c, self.n_s - self.y_s
-        return Counts(self.n_c, good_c, self.n_s, good_s, self.phi, self.drag, self.spotless[::-1])
+        return Counts(self.n_c, good_c, self.n_s, good_s, self.phi, self.drag, self.spotless[::-1], self.size)
 
 
 NO_COUNTS = Counts()

@@ -16,7 +16,7 @@ from modelrelease.gates.mirrored import Likelihood, Mirrored, mirrored
 from modelrelease.gates.onset import NO_STAKES, Onset, Stakes
 from modelrelease.gates.sequences import log_mean_exp
 from modelrelease.gates.surplus import Capital, Surplus
-from modelrelease.gates.tilting import size_of
+from modelrelease.gates.tilting import share_of
 from modelrelease.gates.words import above, at_least, at_most, below, number, percent
 
 S = TypeVar("S")
@@ -229,4 +229,4 @@ def within_difference(max_difference: float) -> WithinDifference:
 
 def _bets(test: Betting, habit: Habit | None) -> Bets:
     """The bets' start: with tilts of bursts where stable's history shows that they last."""
-    return test.start() if habit is None else test.start(known=True, size=size_of(habit))
+    return test.start() if habit is None else test.start(known=True, tilts=share_of(habit))

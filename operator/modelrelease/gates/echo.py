@@ -33,7 +33,7 @@ CHANCE = 1.0
 MOST = 2.0
 """V is not taken for more than this: an excess that begins late looks like an echo too, and must be found."""
 
-UNHEARD_S = 1800.0
+UNHEARD_S = 1200.0
 """For how many seconds of windows counts what is assumed before anything was heard."""
 
 FULL = 300.0
@@ -44,6 +44,7 @@ FULL = 300.0
 class Echo:
     """One segment. `before`: past residuals, fading; `products`: Σ e·before; `squared`: Σ (e·before)²; `own`: Σ e².
 
+    `alone`: Σ p·(1 − p)·T, which Σ e² would be of independent events; `alone_squared`: the sum of its squares.
     `candidate`, `stable`: the two sums of the Mantel-Haenszel rate ratio (1959), which drift does not bias. `windows`:
     how many were heard; `bad`: the bad events of both arms in them.
     """
@@ -53,6 +54,8 @@ class Echo:
     products: float = 0.0
     squared: float = 0.0
     own: float = 0.0
+    alone: float = 0.0
+    alone_squared: float = 0.0
     candidate: float = 0.5
     stable: float = 0.5
     windows: int = 0
@@ -64,7 +67,7 @@ class Echo:
             return self
         odds = self.candidate / self.stable * window.n_c / window.n_s
         bad = window.y_c + window.y_s
-        e = window.y_c - odds / (1 + odds) * bad
+        e, alone = window.y_c - odds / (1 + odds) * bad, odds / (1 + odds) ** 2 * bad
         product, exposure = e * self.before, window.n_c + window.n_s
         return Echo(
             self.segment,
@@ -72,6 +75,8 @@ class Echo:
             self.products + product,
             self.squared + product * product,
             self.own + e * e,
+            self.alone + alone,
+            self.alone_squared + alone * alone,
             self.candidate + window.y_c * window.n_s / exposure,
             self.stable + window.y_s * window.n_c / exposure,
             self.windows + 1,
@@ -93,7 +98,7 @@ def drag(habit: Habit, echoes: tuple[Echo, ...], bad: float) -> float:
     chance = CHANCE * math.sqrt(sum(echo.squared for echo in echoes))
     found = max(1.0, 1 + 2 * (sum(echo.products for echo in echoes) - chance) / own) if own > 0 else 1.0
     if bad >= FULL and not habit.wanders:
-        before, assumed = UNHEARD_S / habit.window_s, 1 + habit.together / HIGHEST_KNOWN
+        before, assumed = UNHEARD_S / habit.window_s, 1 + (habit.together / HIGHEST_KNOWN) ** 2
         found = (assumed * before + found * windows) / (before + windows)
     return min(MOST, found)
 

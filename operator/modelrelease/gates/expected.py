@@ -28,7 +28,8 @@ from modelrelease.gates.ratio import RatioMachine
 from modelrelease.gates.runs import worth_after
 from modelrelease.gates.sequences import all_of, log_mean_exp, student_log_e
 from modelrelease.gates.surplus import STAKES, clipped, stakes
-from modelrelease.gates.tilting import size_of
+from modelrelease.gates.tilting import share_of, size_of
+from modelrelease.gates.wandering import by_itself
 
 RUNS_BY_CHANCE = 2.5
 """How much chance adds to the runs that are seen in one window; less with the root of their number (simulated)."""
@@ -235,11 +236,11 @@ def _counts(stays: Sequence[Stay]) -> Iterable[Counts]:
 def _bets(null: Null, stays: Sequence[Stay], window_s: float, bursts: Bursts) -> float:
     """The judge's mean over the stakes of what their capital is expected to be."""
     betting, habit, played = Betting(null), bursts.habit, 0.0
-    state = start = betting.start() if habit is None else betting.start(known=True, size=size_of(habit))
+    state = start = betting.start() if habit is None else betting.start(known=True, tilts=share_of(habit))
     for stay in stays:
         for arms in stay.arms:
             if arms.both and stay.seconds > 0:
-                gains = _gains(betting, start, arms, window_s, bursts.sized)
+                gains = _gains(betting, start, arms, (window_s, bursts.sized, habit))
                 before, played = played, played + stay.seconds / window_s
                 windows = played - before
                 if habit is None:
@@ -251,13 +252,18 @@ def _bets(null: Null, stays: Sequence[Stay], window_s: float, bursts: Bursts) ->
 
 
 @lru_cache(maxsize=4096)
-def _gains(betting: Betting, before: Bets, arms: Arms, window_s: float, phi: float) -> tuple[float, ...]:
-    """What each stake, and then each tilt, is expected to gain in log capital in one window."""
+def _gains(betting: Betting, before: Bets, arms: Arms, looks: tuple[float, float, Habit | None]) -> tuple[float, ...]:
+    """What each stake, and then each tilt, is expected to gain in log capital in one window. `looks`: seconds of a
+    window, φ that stakes are sized by, and the habit."""
+    window_s, phi, habit = looks
     n_c, n_s = arms.candidate_per_s * window_s, arms.stable_per_s * window_s
+    share = arms.candidate_per_s / (arms.candidate_per_s + arms.stable_per_s)
+    size = 1.0 if habit is None else size_of(habit, (), share)
+    own = min(phi, round(by_itself(habit, share), 2)) if habit is not None and habit.wanders else phi
     gains = [0.0] * (len(before.capital) + len(before.tilted))
-    for bad_c, weight_c in grid(n_c * arms.candidate, phi):
+    for bad_c, weight_c in grid(n_c * arms.candidate, own):
         for bad_s, weight_s in grid(n_s * arms.stable, phi):
-            window = Counts(max(n_c, bad_c), bad_c, max(n_s, bad_s), bad_s, phi)
+            window = Counts(max(n_c, bad_c), bad_c, max(n_s, bad_s), bad_s, phi, size=size)
             after = betting.update(before, window)
             logs = zip(gains, (*after.capital, *after.tilted), strict=True)
             gains = [gain + weight_c * weight_s * log for gain, log in logs]

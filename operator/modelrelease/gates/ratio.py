@@ -31,6 +31,7 @@ from modelrelease.gates.machine import Bars, Numbers
 from modelrelease.gates.runs import Runs, noise, spotless
 from modelrelease.gates.runs import drag as drag_of_runs
 from modelrelease.gates.sequences import all_of, log_mean_exp
+from modelrelease.gates.tilting import size_of
 from modelrelease.gates.words import confidence, count
 
 _S = TypeVar("_S", bound=Dispersion | Echo | Runs)
@@ -82,7 +83,9 @@ class RatioMachine:
         )
         window = counts_of(candidate, stable, phi, drag=held)
         runs = () if habit else _heard(state.runs, Runs(segment), lambda each: each.update(window))
-        window = replace(window, spotless=spotless(runs))
+        events = window.n_c + window.n_s
+        size = size_of(habit, state.echoes, window.n_c / events) if habit and self.comparative and events else 1.0
+        window = replace(window, spotless=spotless(runs), size=size)
         return Proportions(
             totals=state.totals + window,
             dispersions=_heard(state.dispersions, Dispersion(segment), lambda each: each.update(window))

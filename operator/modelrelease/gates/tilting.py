@@ -8,17 +8,21 @@ for every base rate where p0·(M(θ − c) − 1) + (1 − p0)·(M(−c) − 1) 
 p0. For m = 1 that is the likelihood ratio, c = ln(1 + p0·(e^θ − 1)).
 
 The exponent is linear in both counts, so a burst that is cut in two by windows counts as one, and no drag is needed;
-the base rate may move in both arms together as it likes. Not for a rate that wanders: each arm may do so by itself.
-Nor where each tick is a window: there bursts are seen one by one, which bets do better.
+the base rate may move in both arms together as it likes. Where it wanders, each arm may do so by itself: what that adds
+is taken for bursts too, as large as the candidate's share makes it (wandering.py). There most of the capital is on
+tilts: bets, which hold every wandering that lasts longer than a window for a regression, err more often.
+Where each tick is a window no tilts are played: bursts are seen one by one, which bets do better.
 """
 
 import math
 from functools import lru_cache
 
 from modelrelease.domain.habit import Habit
+from modelrelease.gates.echo import Echo
+from modelrelease.gates.wandering import noise
 
-SHARE = 0.2
-"""The share of the capital that is on tilts."""
+SHARE, SHARE_WANDERING = 0.2, 0.8
+"""The share of the capital that is on tilts where events come in bursts, and where their rate wanders."""
 
 CAUTION = 1.4
 """φ is taken for so many times what history shows. Unlike bets, tilts err where bursts are larger than they are made
@@ -35,10 +39,21 @@ TILTS = (0.15, 0.25, 0.4, 0.6)
 """(e^θ − 1)·(m − 1): about the best for 1.5, 2, 3 and 7 times the allowed rate. The smaller ones find late rises."""
 
 
-def size_of(habit: Habit) -> float:
-    """The mean size m of bursts that tilts are made for; 1: none are played."""
-    known = habit.window_s > 0 and habit.together > 1 and not habit.wanders
-    return (CAUTION * (habit.phi or 1.0) + 1) / 2 if known else 1.0
+def share_of(habit: Habit) -> float:
+    """The share of the capital that is on tilts; 0: none are played."""
+    if habit.window_s == 0 or habit.together == 1:
+        return 0.0
+    return SHARE_WANDERING if habit.wanders else SHARE
+
+
+def size_of(habit: Habit, echoes: tuple[Echo, ...], share: float) -> float:
+    """The mean size m of bursts that tilts are made for in the next window; 1: none are played.
+
+    `echoes`: what was heard before it; `share`: the candidate's, of the window's events.
+    """
+    if not share_of(habit):
+        return 1.0
+    return (CAUTION * (noise(habit, echoes, share) if habit.wanders else habit.phi or 1.0) + 1) / 2
 
 
 @lru_cache(maxsize=512)
@@ -48,7 +63,9 @@ def odds_of(size: float) -> tuple[float, ...]:
 
 
 def gains(size: float, y_c: float, bad: float, share: float) -> tuple[float, ...]:
-    """What each tilt gains in one window, in nats. `bad`: events of both arms; `share`: p0."""
+    """What each tilt gains in one window, in nats; nothing for size 1. `bad`: events of both arms; `share`: p0."""
+    if size == 1:
+        return (0.0,) * len(TILTS)
     return tuple(min(MOST, y_c * math.log(odds) - bad * cost(odds, size, share)) for odds in odds_of(size))
 
 

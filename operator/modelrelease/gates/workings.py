@@ -29,7 +29,7 @@ from modelrelease.gates.codec import decode, encode
 from modelrelease.gates.judge import JudgeSettings
 from modelrelease.gates.state import GateState
 
-JUDGE = 2
+JUDGE = 3
 """Version of the judge. Raised with each change that gives other verdicts, numbers or states from the same counts: a
 record is judged again only by the version that judged it. `tests/gates/test_judge_version.py` notices."""
 

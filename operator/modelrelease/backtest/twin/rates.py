@@ -23,7 +23,7 @@ from modelrelease.gates.difference import _SMALLEST as SMALLEST_EFFECT
 from modelrelease.gates.difference import BURN_IN, Difference
 from modelrelease.gates.mirrored import Mirrored
 
-ALONE = Known(np.zeros(1), np.ones(1), np.zeros(1, bool), np.ones(1), bursts=False)
+ALONE = Known(np.zeros(1), np.ones(1), np.ones(1), bursts=False)
 """A habit of independent events."""
 
 
@@ -55,12 +55,16 @@ def betting(test: Betting, windows: Windows, known: Known | None, held: Floats |
     early = _mean_of_sums(gain_known, windows.shape, np.array(_SHARES))
     later = from_any_window(gain_known, some, np.array(_SHARES))
     bets = np.logaddexp(np.log(FROM_START) + early, np.log(1 - FROM_START) + later)
-    tilted = known.size > 1
-    if test.null.difference > 0 or not tilted.any():
+    on_tilts = known.tilts[:, None]
+    if test.null.difference > 0 or not on_tilts.any():
         return bets
-    tilts = _tilts(known.size, some, (y_c, bad, share))
-    both = np.logaddexp(np.log(1 - tilting.SHARE) + bets, np.log(tilting.SHARE) + tilts)
-    return np.where(tilted[:, None], both, bets)
+    return with_tilts(on_tilts, bets, _tilts(past.size, some, (y_c, bad, share)))
+
+
+def with_tilts(share: Floats, bets: Floats, tilts: Floats) -> Floats:
+    """The log of the capital when that share of it is on tilts."""
+    some = share > 0
+    return np.where(some, np.logaddexp(np.log1p(-share) + bets, np.log(np.where(some, share, 1.0)) + tilts), bets)
 
 
 def _tilts(size: Floats, some: Bools, counts: tuple[Floats, Floats, Floats]) -> Floats:
@@ -69,16 +73,20 @@ def _tilts(size: Floats, some: Bools, counts: tuple[Floats, Floats, Floats]) -> 
     weights = np.full(len(tilting.TILTS), 1 / len(tilting.TILTS))
 
     def gain(piece: Piece) -> Floats:
-        return tilted(size[piece[0], None], y_c[piece], bad[piece], share[piece])
+        return tilted(size[piece], y_c[piece], bad[piece], share[piece])
 
     early, later = _mean_of_sums(gain, some.shape, weights), from_any_window(gain, some, weights)
+    return early_and_late(early, later)
+
+
+def early_and_late(early: Floats, later: Floats) -> Floats:
+    """The log of what is on tilts, from the first window on and staked little by little."""
     found: Floats = np.logaddexp(np.log(1 - tilting.LATE) + early, np.log(tilting.LATE) + later)
     return found
 
 
 def tilted(size: Floats, y_c: Floats, bad: Floats, share: Floats) -> Floats:
-    """What each tilt gains, along a first axis; anything where `size` is 1."""
-    size = np.where(size > 1, size, 2.0)
+    """What each tilt gains, along a first axis. `size`: above 1."""
     more = size - 1
     odds = 1 + _along(tilting.TILTS) / more
     middle = share * (odds * size + more) + (1 - share) * (size + more * odds)

@@ -120,14 +120,14 @@ def _bets(test: Betting, windows: Windows, known: Known | None, held: Learnt | N
     if known is None:
         return Bets(capital, ladder)
     late = _late(np.stack(own), np.array(_SHARES))
-    size = float(known.size[0])
-    if size == 1 or test.null.difference > 0:
+    on_tilts = float(known.tilts[0])
+    if on_tilts == 0 or test.null.difference > 0:
         return Bets(capital, ladder, True, late, len(bad))
     share = rates.allowed(test.null, windows)[played] / bad
-    tilts = rates.tilted(np.array([[size]]), y_c[None], bad[None], share[None])[:, 0]
+    tilts = rates.tilted(past.size[played][None], y_c[None], bad[None], share[None])[:, 0]
     weights = np.full(len(tilts), 1 / len(tilts))
     return Bets(
-        capital, ladder, True, late, len(bad), size, tuple(map(float, tilts.sum(axis=1))), _late(tilts, weights)
+        capital, ladder, True, late, len(bad), on_tilts, tuple(map(float, tilts.sum(axis=1))), _late(tilts, weights)
     )
 
 
