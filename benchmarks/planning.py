@@ -7,7 +7,7 @@ import argparse
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -16,6 +16,7 @@ from benchmarks.figures import write
 from modelrelease.domain.evidence import Evidence, Stratum, Tally
 from modelrelease.domain.exposure import REST, Exposure
 from modelrelease.domain.gate import Absolute, AgainstStable, Gate, Ratio, Rule, Series
+from modelrelease.domain.habit import Habit
 from modelrelease.domain.plan import Plan, Stage
 from modelrelease.domain.verdict import Outcome
 from modelrelease.gates import judge
@@ -31,7 +32,11 @@ T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A gate in traffic: requests/s, the candidate's share, stable's bad share, and bursts of so many bad events."""
+    """A gate in traffic: requests/s, the candidate's share, stable's bad share, and bursts of so many bad events.
+
+    `wander`: by how much the rate of both arms wanders together from window to window (standard deviation of its
+    logarithm). `habit`: what is known of stable; None: nothing.
+    """
 
     name: str
     rule: Rule
@@ -41,6 +46,8 @@ class Setting:
     worse: Worse | None
     burst: float = 1.0
     window_s: float = 15.0
+    wander: float = 0.0
+    habit: Habit | None = None
 
 
 RATIO = AgainstStable("1.5")
@@ -61,13 +68,18 @@ SETTINGS_TRIED = (
     Setting("pass 2.0, 5 %", AgainstStable("2.0"), 50, 0.05, 0.01, None),
     Setting("pass by difference, 20 %", AgainstStable(None, "0.01"), 50, 0.2, 0.01, None),
     Setting("pass under a bound, 5 %", Absolute("0.02"), 50, 0.05, 0.01, None),
+    Setting("2x, 20 %, known bursts of 3", RATIO, 50, 0.2, 0.01, Worse.TWICE, 3.0, 90.0, habit=Habit(90, 5.0)),
+    Setting("5x, 5 %, known bursts of 3", RATIO, 50, 0.05, 0.01, Worse.FIVE_TIMES, 3.0, 90.0, habit=Habit(90, 5.0)),
+    Setting("2x, 5 %, known to wander", RATIO, 500, 0.05, 0.01, Worse.TWICE, 1.0, 120.0, 0.286, Habit(120, 50.0)),
+    Setting("5x, 1 %, known to wander", RATIO, 500, 0.01, 0.01, Worse.FIVE_TIMES, 1.0, 120.0, 0.286, Habit(120, 50.0)),
 )
 
 
 def foretold_s(of: Gate, tried: Setting) -> float:
     """What the forecast says."""
     phi = 2 * tried.burst - 1
-    traffic = GateTraffic(of, {REST: Flow(tried.rate, tried.bad)}, bursts=Bursts(phi, (phi,) * 3))
+    bursts = Bursts(phi, (phi,) * 3, tried.habit)
+    traffic = GateTraffic(of, {REST: Flow(tried.rate, tried.bad)}, bursts=bursts)
     stages = [Stage("stage", Exposure(((REST, round(1000 * tried.share)),))), Stage("full", Exposure(((REST, 1000),)))]
     found = forecast(Plan(tuple(stages), (of,)), Measured({REST: tried.rate}, (traffic,), tried.window_s), SETTINGS)
     gate = found.stages[0].gates[0]
@@ -76,19 +88,22 @@ def foretold_s(of: Gate, tried: Setting) -> float:
 
 def decided_s(of: Gate, tried: Setting, seed: int, limit_s: float) -> float:
     """When one simulated release is decided, as the judge decides."""
-    rng, state = np.random.default_rng(seed), judge.start(of, SETTINGS)
+    habit = tried.habit
+    settings = SETTINGS if habit is None else replace(SETTINGS, window_s=habit.window_s, phi=habit.phi)
+    rng, state = np.random.default_rng(seed), judge.start(of, settings)
     wanted = Outcome.PASS if tried.worse is None else Outcome.REVERT
     candidate = tried.bad if tried.worse is None else worse_figure(of, tried.worse, tried.bad) or 0.0
     n_c, n_s = tried.rate * tried.window_s * tried.share, tried.rate * tried.window_s * (1 - tried.share)
     for tick in range(math.ceil(limit_s / tried.window_s)):
         start = T0 + timedelta(seconds=tick * tried.window_s)
+        wandering = math.exp(rng.normal(0, tried.wander) - tried.wander**2 / 2) if tried.wander else 1.0
         arms = (
-            Tally(n_c, min(n_c, bursty(rng, n_c * candidate, tried.burst))),
-            Tally(n_s, bursty(rng, n_s * tried.bad, tried.burst)),
+            Tally(n_c, min(n_c, bursty(rng, n_c * candidate * wandering, tried.burst))),
+            Tally(n_s, bursty(rng, n_s * tried.bad * wandering, tried.burst)),
         )
         end = start + timedelta(seconds=tried.window_s)
         state = judge.fold(of, state, Evidence(of.name, end, (Stratum(start, end, *arms),), newest=end))
-        (said,) = judge.verdicts(of, state, at=end, settings=SETTINGS)
+        (said,) = judge.verdicts(of, state, at=end, settings=settings)
         if said.outcome is wanted:
             return (tick + 1) * tried.window_s
     return math.inf
@@ -118,7 +133,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{tried.name:28} {foretold / 60:7.1f} min  median {median / 60:7.1f}  by then {share:.0%}")
     shares = sorted(float(row["by"]) for row in rows)
     print(f"decided by the time named: {shares[0]:.0%} to {shares[-1]:.0%}, median {statistics.median(shares):.0%}")
-    shown = [{**row, "rule": str(row["rule"]), "worse": row["worse"] or "equal"} for row in rows]
+    shown = [
+        {**row, "rule": str(row["rule"]), "worse": row["worse"] or "equal", "habit": str(row["habit"] or "unknown")}
+        for row in rows
+    ]
     write("planning", {"runs": runs, "settings": shown}, show=False)
 
 

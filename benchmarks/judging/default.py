@@ -55,7 +55,7 @@ class Bets:
         self._logs, self._late = np.tile(_LOG_SHARES, (rows, 1)), np.zeros((rows, len(_STAKES)))
         self._played, self._windows = np.zeros(rows, int), np.zeros(rows, int)
         self._bad, self._before, self._products, self._squared, self._own = (np.zeros(rows) for _ in range(5))
-        self._alone, self._alone_squared = np.zeros(rows), np.zeros(rows)
+        self._spread, self._alone, self._alone_squared = (np.zeros(rows) for _ in range(3))
         self._candidate, self._stable = np.full(rows, 0.5), np.full(rows, 0.5)
         tilts = (rows, len(tilting.TILTS))
         self._tilts = tilts_of(np.full(rows, float(window_s)), phi)
@@ -95,7 +95,7 @@ class Bets:
     def keep(self, rows: np.ndarray) -> None:
         """Go on with these releases only."""
         sums = ("_bad", "_before", "_products", "_squared", "_own", "_candidate", "_stable")
-        tilts = ("_raw", "_alone", "_alone_squared", "_tilts", "_tilted", "_tilted_late")
+        tilts = ("_raw", "_spread", "_alone", "_alone_squared", "_tilts", "_tilted", "_tilted_late")
         for name in ("_phi", "_wanders", "_logs", "_late", "_played", "_windows", *sums, *tilts):
             setattr(self, name, getattr(self, name)[rows])
 
@@ -108,7 +108,7 @@ class Bets:
 
     def _size(self, n_c: Floats, n_s: Floats) -> Floats:
         """Of bursts that tilts are for."""
-        sums = Sums(self._windows.astype(float), self._bad, self._own, self._alone, self._alone_squared)
+        sums = Sums(self._windows.astype(float), self._bad, self._spread, self._alone, self._alone_squared)
         share = n_c / np.maximum(n_c + n_s, 1.0)
         between = noise_between(self._raw, sums, self._drag(np.zeros(len(n_c))), share)
         return size_of(np.where(self._wanders, between, self._raw))
@@ -141,12 +141,14 @@ class Bets:
     def _hear(self, n_c: Floats, y_c: Floats, n_s: Floats, y_s: Floats, raw: Floats, both: np.ndarray) -> None:
         odds = self._candidate / self._stable * raw
         e = np.where(both, y_c - odds / (1 + odds) * (y_c + y_s), 0.0)
-        alone = np.where(both, odds / (1 + odds) ** 2 * (y_c + y_s), 0.0)
+        heard = both & (self._windows > 0)
+        alone = np.where(heard, odds / (1 + odds) ** 2 * (y_c + y_s), 0.0)
         product, exposure = e * self._before, np.where(both, n_c + n_s, 1.0)
         self._before = np.where(both, self._fading * self._before + e, self._before)
         self._products += product
         self._squared += product**2
         self._own += e**2
+        self._spread += np.where(heard, e**2, 0.0)
         self._alone += alone
         self._alone_squared += alone**2
         self._windows += both

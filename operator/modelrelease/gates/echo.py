@@ -44,7 +44,8 @@ FULL = 300.0
 class Echo:
     """One segment. `before`: past residuals, fading; `products`: Σ e·before; `squared`: Σ (e·before)²; `own`: Σ e².
 
-    `alone`: Σ p·(1 − p)·T, which Σ e² would be of independent events; `alone_squared`: the sum of its squares.
+    `spread`: Σ e² without the first window, of which no ratio was known; `alone`: Σ p·(1 − p)·T, which that would be of
+    independent events; `alone_squared`: the sum of its squares.
     `candidate`, `stable`: the two sums of the Mantel-Haenszel rate ratio (1959), which drift does not bias. `windows`:
     how many were heard; `bad`: the bad events of both arms in them.
     """
@@ -54,6 +55,7 @@ class Echo:
     products: float = 0.0
     squared: float = 0.0
     own: float = 0.0
+    spread: float = 0.0
     alone: float = 0.0
     alone_squared: float = 0.0
     candidate: float = 0.5
@@ -67,7 +69,7 @@ class Echo:
             return self
         odds = self.candidate / self.stable * window.n_c / window.n_s
         bad = window.y_c + window.y_s
-        e, alone = window.y_c - odds / (1 + odds) * bad, odds / (1 + odds) ** 2 * bad
+        e, alone = window.y_c - odds / (1 + odds) * bad, odds / (1 + odds) ** 2 * bad if self.windows else 0.0
         product, exposure = e * self.before, window.n_c + window.n_s
         return Echo(
             self.segment,
@@ -75,6 +77,7 @@ class Echo:
             self.products + product,
             self.squared + product * product,
             self.own + e * e,
+            self.spread + (e * e if self.windows else 0.0),
             self.alone + alone,
             self.alone_squared + alone * alone,
             self.candidate + window.y_c * window.n_s / exposure,

@@ -42,7 +42,7 @@ def noise(habit: Habit, echoes: tuple[Echo, ...], share: float) -> float:
     alone = sum(echo.alone for echo in echoes)
     if alone <= 0:
         return most
-    seen = drag(habit, echoes, 0.0) * sum(echo.own for echo in echoes)
+    seen = drag(habit, echoes, 0.0) * sum(echo.spread for echo in echoes)
     if windows >= FEWEST:
         squared = max(sum(echo.alone_squared for echo in echoes), SMALLEST)
         excess = seen - alone + CHANCE * math.sqrt(2 * squared + alone)

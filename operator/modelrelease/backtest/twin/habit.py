@@ -59,7 +59,7 @@ class Sums:
 
     windows: Floats
     bad: Floats
-    own: Floats
+    spread: Floats
     alone: Floats
     alone_squared: Floats
 
@@ -67,7 +67,7 @@ class Sums:
 def noise_between(phi: Floats, heard: Sums, drag: Floats, share: Floats) -> Floats:
     """`wandering.noise` of each window; `drag`: as it is without many bad events."""
     most = 1 + wandering.APART * (phi - 1) * share
-    seen, squared = drag * heard.own, np.maximum(heard.alone_squared, wandering.SMALLEST)
+    seen, squared = drag * heard.spread, np.maximum(heard.alone_squared, wandering.SMALLEST)
     excess = seen - heard.alone + wandering.CHANCE * np.sqrt(2 * heard.alone_squared + heard.alone)
     usual = share * (1 - share) * heard.bad / np.maximum(heard.windows, 1.0)
     # What overflows here is more than history makes of it.
@@ -96,7 +96,7 @@ class Heard:
 def heard(windows: Windows, known: Known) -> Heard:
     """What past windows tell of the next one, as `gates.echo` hears it."""
     fading = np.exp(-1 / np.maximum(FEWEST, MEMORY_S / np.maximum(known.window_s, 1.0)))
-    products, squared, own, number, bad, alone = (np.zeros(windows.shape) for _ in range(6))
+    products, squared, own, spread, number, bad, alone = (np.zeros(windows.shape) for _ in range(7))
     for columns in windows.segments():
         packed = Packed((windows.n_c > 0) & (windows.n_s > 0) & columns)
         n_c, n_s = packed.pack(windows.n_c, 1.0), packed.pack(windows.n_s, 1.0)
@@ -110,9 +110,11 @@ def heard(windows: Windows, known: Known) -> Heard:
         rows, places = np.nonzero(packed.valid())
         at = (rows, packed.columns()[rows, places])
         products[at], squared[at], own[at] = product[rows, places], product[rows, places] ** 2, e[rows, places] ** 2
-        number[at], bad[at], alone[at] = 1.0, (y_c + y_s)[rows, places], binomial[rows, places]
-    products, squared, own, number, bad, alone, alone_squared = (
-        before_each(np.cumsum(values, axis=1), 0.0) for values in (products, squared, own, number, bad, alone, alone**2)
+        number[at], bad[at] = 1.0, (y_c + y_s)[rows, places]
+        spread[at], alone[at] = (np.where(places, values[rows, places], 0.0) for values in (e**2, binomial))
+    products, squared, own, spread, number, bad, alone, alone_squared = (
+        before_each(np.cumsum(values, axis=1), 0.0)
+        for values in (products, squared, own, spread, number, bad, alone, alone**2)
     )
     lasting = 1 + 2 * (products - CHANCE * np.sqrt(squared)) / np.where(own > 0, own, 1.0)
     found = np.where(own > 0, np.maximum(lasting, 1.0), 1.0)
@@ -122,7 +124,7 @@ def heard(windows: Windows, known: Known) -> Heard:
     unheard = np.where(full, (assumed * before + found * number) / (before + number), found)
     echoing = (known.window_s > 0)[:, None]
     drag = np.where(echoing, np.minimum(unheard, MOST), 1.0)
-    sums, quiet = Sums(number, bad, own, alone, alone_squared), np.where(echoing, np.minimum(found, MOST), 1.0)
+    sums, quiet = Sums(number, bad, spread, alone, alone_squared), np.where(echoing, np.minimum(found, MOST), 1.0)
     events = windows.n_c + windows.n_s
     share = windows.n_c / np.where(events > 0, events, 1.0)
     between = np.where(
