@@ -90,9 +90,9 @@ def test_a_late_rise_in_full_windows_is_found_sooner_than_by_bets() -> None:
 
 
 def test_one_burst_larger_than_any_seen_decides_nothing() -> None:
-    """A hundred errors at once, of which even the smallest tilt for bursts of three would make seven nats."""
+    """A hundred errors at once, of which even the smallest tilt for bursts of three would make four nats."""
     test = against_ratio(1.0)
     state = test.update(test.start(known=True, tilts=SHARE), Counts(450, 104, 44550, 445, 5.0, 1.4, size=3.0))
-    assert math.log(odds_of(3.0)[0]) * 104 > 7
+    assert math.log(odds_of(3.0)[0]) * 104 > 4
     assert all(gain == MOST for gain in state.tilted)
     assert test.log_e(state) < math.log(20)

@@ -35,8 +35,9 @@ LATE = 0.3
 MOST = 2.5
 """No window gains more nats: sizes may have a longer tail than geometric ones, and one burst must not decide."""
 
-TILTS = (0.15, 0.25, 0.4, 0.6)
-"""(e^θ − 1)·(m − 1): about the best for 1.5, 2, 3 and 7 times the allowed rate. The smaller ones find late rises."""
+TILTS = (0.08, 0.16, 0.3, 0.5)
+"""(e^θ − 1)·(m − 1): about the best for 1.2, 1.5, 2 and 4 times the allowed rate, the smallest for 2 times stable's
+where 1.5 are allowed. The smaller ones also find late rises."""
 
 
 def share_of(habit: Habit) -> float:
