@@ -67,12 +67,12 @@ class Sums:
 def noise_between(phi: Floats, heard: Sums, drag: Floats, share: Floats) -> Floats:
     """`wandering.noise` of each window; `drag`: as it is without many bad events."""
     most = 1 + wandering.APART * (phi - 1) * share
-    seen, squared = drag * heard.spread, np.maximum(heard.alone_squared, wandering.SMALLEST)
-    excess = seen - heard.alone + wandering.CHANCE * np.sqrt(2 * heard.alone_squared + heard.alone)
-    usual = share * (1 - share) * heard.bad / np.maximum(heard.windows, 1.0)
+    seen, windows = drag * heard.spread, np.maximum(heard.windows, 1.0)
+    error = np.maximum(np.sqrt(2 * heard.alone_squared + heard.alone), seen * np.sqrt(2 * drag / windows))
+    excess, usual = seen - heard.alone + wandering.CHANCE * error, share * (1 - share) * heard.bad / windows
     # What overflows here is more than history makes of it.
     with np.errstate(over="ignore"):
-        shown = 1 + np.maximum(excess, 0.0) / squared * usual
+        shown = 1 + np.maximum(excess, 0.0) / np.maximum(heard.alone_squared, wandering.SMALLEST) * usual
     most = np.where((heard.windows >= wandering.FEWEST) & (heard.alone > 0), np.minimum(most, shown), most)
     least = wandering.SEEN * seen / np.where(heard.alone > 0, heard.alone, 1.0)
     return np.where(heard.alone > 0, np.maximum(most, least), most)
