@@ -18,11 +18,13 @@ KEPT = Path(__file__).with_name("judged.json")
 TICKS = 240
 
 BURSTS = replace(SETTINGS, window_s=60, phi=4.0)
+WANDERING = replace(SETTINGS, window_s=60, phi=40.0)
 INDEPENDENT = replace(SETTINGS, window_s=0, phi=1.0)
 GATES = {
     "compared": (gate(), SETTINGS),
     "compared-independent": (gate(), INDEPENDENT),
     "compared-bursts": (gate(), BURSTS),
+    "compared-wandering": (gate(), WANDERING),
     "difference": (gate(rule=AgainstStable(max_difference="0.01", floor="0.001")), BURSTS),
     "bound": (gate(rule=under("0.02")), SETTINGS),
     "bound-bursts": (gate(rule=under("0.02")), BURSTS),
