@@ -30,7 +30,7 @@ def query_faults(metric: Metric, arm: tuple[Matcher, ...], where: str) -> tuple[
 
 
 def _matcher_faults(metric: Metric, arm: tuple[Matcher, ...], where: str) -> Iterator[Fault]:
-    groups = [(f"{where}.metric.{path}.matchers", series.matchers) for path, series in _series(metric)]
+    groups = [(f"{where}.metric.{path}.matchers", series.matchers) for path, series in series_of(metric)]
     for path, matchers in (*groups, (f"{where}.arm", arm)):
         for index, matcher in enumerate(matchers):
             field = f"{path}[{index}].value"
@@ -40,7 +40,8 @@ def _matcher_faults(metric: Metric, arm: tuple[Matcher, ...], where: str) -> Ite
                 yield fault(_placed(field, error), error.reason)
 
 
-def _series(metric: Metric) -> tuple[tuple[str, Series], ...]:
+def series_of(metric: Metric) -> tuple[tuple[str, Series], ...]:
+    """The series of a metric, each with its field below `metric`; none of a value."""
     match metric:
         case Ratio(bad=bad, total=total, apart=apart):
             return (("ratio.bad", bad), ("ratio.good" if apart else "ratio.total", total))

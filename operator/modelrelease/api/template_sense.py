@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import combinations, product
 
 from modelrelease.api.faults import fault
+from modelrelease.api.query_faults import series_of
 from modelrelease.domain.gate import Cost, Matcher, MatchOp, Mean, Metric, Quantile, Ratio, Series
 from modelrelease.domain.release import Fault
 from modelrelease.metrics.compose import PLACEHOLDERS
@@ -25,7 +26,7 @@ Placed = tuple[str, Series]
 
 def sense_faults(metric: Metric, arm: tuple[Matcher, ...], unit: str | None, where: str) -> tuple[Fault, ...]:
     """What such a template says that cannot be meant, with the field and the mend; () when nothing is seen."""
-    parts = _parts(metric)
+    parts = series_of(metric)
     inside = f"{where}.metric"
     return (
         *_matcher_faults(parts, arm, where),
@@ -33,20 +34,6 @@ def sense_faults(metric: Metric, arm: tuple[Matcher, ...], unit: str | None, whe
         *_metric_faults(metric, inside),
         *_unit_faults(parts, unit, where),
     )
-
-
-def _parts(metric: Metric) -> tuple[Placed, ...]:
-    match metric:
-        case Ratio(bad=bad, total=total, apart=apart):
-            return (("ratio.bad", bad), ("ratio.good" if apart else "ratio.total", total))
-        case Quantile(buckets=buckets):
-            return (("quantile.buckets", buckets),)
-        case Mean(total=total, count=count):
-            return (("mean.sum", total), ("mean.count", count))
-        case Cost(cost=cost, units=units):
-            return (("cost.cost", cost), ("cost.units", units))
-        case _:
-            return ()
 
 
 def _matcher_faults(parts: tuple[Placed, ...], arm: tuple[Matcher, ...], where: str) -> Iterator[Fault]:
