@@ -164,6 +164,7 @@ class Operator:
             if step.actions:
                 self._failures.pop(key, None)
             self._sync(key, gathered, step)
+            await self.notices.tell(gathered, step)
             if not step.actions or step.progress.state is State.DELETED:
                 break
             following = await self.gatherer.gather(key)
@@ -176,7 +177,6 @@ class Operator:
             return
         await self.status.refresh(gathered, step)
         await self.refusals.tell(gathered, step)
-        await self.notices.tell(gathered, step)
         self.gatherer.bundles.tidy(
             gathered.release,
             step.progress,
