@@ -13,9 +13,9 @@ from typing import Protocol
 import numpy as np
 
 from benchmarks.judging import unknown
-from benchmarks.judging.habits import seconds, together
+from benchmarks.judging.habits import together
 from benchmarks.judging.onset import Onset
-from benchmarks.judging.scenarios import Floats
+from benchmarks.judging.scenarios import TICK_S, Floats
 from modelrelease.backtest.twin.habit import Sums, noise_between, size_of, tilts_of
 from modelrelease.backtest.twin.onset import shares, unstaked
 from modelrelease.backtest.twin.rates import early_and_late, tilted, with_tilts
@@ -23,6 +23,7 @@ from modelrelease.domain.habit import HIGHEST_KNOWN, WANDERS, Habit
 from modelrelease.gates import echo, tilting
 from modelrelease.gates.betting import _KNOWN_STAKES, _SHARES, FROM_START
 from modelrelease.gates.binomial import alternatives
+from modelrelease.gates.windows import seconds_of
 
 _STAKES, _LOG_STAKES, _LOG_SHARES = np.array(_KNOWN_STAKES), np.log1p(_KNOWN_STAKES), np.log(_SHARES)
 
@@ -231,7 +232,7 @@ def _run(
     pair: Pair, counts: tuple[Floats, Floats, Floats, Floats], length: int, phi: Floats, threshold: float
 ) -> np.ndarray:
     rows, ticks = counts[0].shape
-    bets: Test = Bets(pair.ratio, phi, seconds(length))
+    bets: Test = Bets(pair.ratio, phi, seconds_of(length, TICK_S))
     if np.isnan(phi[0]):
         bets = unknown.Bets(pair.ratio, rows)
     maximum = Bound(pair.maximum, phi)

@@ -1,7 +1,5 @@
 """Stable's habit in each simulated history, in ticks, as the operator would choose it."""
 
-import math
-
 import numpy as np
 
 from benchmarks.judging.scenarios import TICK_S, Floats
@@ -13,11 +11,6 @@ def habits(n: Floats, y: Floats) -> tuple[np.ndarray, Floats]:
     """For each row of ticks: how many ticks a window has (1: each tick is one), and φ; NaN where it stays unknown."""
     window_s, phi = known_habits(n[:, None, :], y[:, None, :], tick_s=TICK_S)
     return np.maximum(1, np.ceil(window_s / TICK_S)).astype(int), phi
-
-
-def seconds(ticks: int) -> int:
-    """How long such a window is in the product: a little less than its ticks, so that it never waits for one more."""
-    return 0 if ticks == 1 else math.floor((ticks - 0.25) * TICK_S)
 
 
 def no_history(rows: int) -> tuple[np.ndarray, Floats]:

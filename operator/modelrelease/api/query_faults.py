@@ -30,14 +30,19 @@ def query_faults(metric: Metric, arm: tuple[Matcher, ...], where: str) -> tuple[
 
 
 def _matcher_faults(metric: Metric, arm: tuple[Matcher, ...], where: str) -> Iterator[Fault]:
-    groups = [(f"{where}.metric.{path}.matchers", series.matchers) for path, series in series_of(metric)]
-    for path, matchers in (*groups, (f"{where}.arm", arm)):
+    for path, matchers in matchers_of(metric, arm, where):
         for index, matcher in enumerate(matchers):
             field = f"{path}[{index}].value"
             try:
                 compose.check_matcher(matcher, field)
             except TemplateError as error:
                 yield fault(_placed(field, error), error.reason)
+
+
+def matchers_of(metric: Metric, arm: tuple[Matcher, ...], where: str) -> list[tuple[str, tuple[Matcher, ...]]]:
+    """Each series' own matchers and then the arm's, with the field that holds them."""
+    own = [(f"{where}.metric.{path}.matchers", series.matchers) for path, series in series_of(metric)]
+    return [*own, (f"{where}.arm", arm)]
 
 
 def series_of(metric: Metric) -> tuple[tuple[str, Series], ...]:

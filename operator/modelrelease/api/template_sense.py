@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import combinations, product
 
 from modelrelease.api.faults import fault
-from modelrelease.api.query_faults import series_of
+from modelrelease.api.query_faults import matchers_of, series_of
 from modelrelease.domain.gate import Cost, Matcher, MatchOp, Mean, Metric, Quantile, Ratio, Series
 from modelrelease.domain.release import Fault
 from modelrelease.metrics.compose import PLACEHOLDERS
@@ -29,20 +29,20 @@ def sense_faults(metric: Metric, arm: tuple[Matcher, ...], unit: str | None, whe
     parts = series_of(metric)
     inside = f"{where}.metric"
     return (
-        *_matcher_faults(parts, arm, where),
+        *_matcher_faults(metric, arm, where),
         *(each for path, series in parts for each in _name_faults(f"{inside}.{path}", series)),
         *_metric_faults(metric, inside),
         *_unit_faults(parts, unit, where),
     )
 
 
-def _matcher_faults(parts: tuple[Placed, ...], arm: tuple[Matcher, ...], where: str) -> Iterator[Fault]:
-    groups = [(f"{where}.metric.{path}.matchers", series.matchers) for path, series in parts]
-    for path, matchers in (*groups, (f"{where}.arm", arm)):
+def _matcher_faults(metric: Metric, arm: tuple[Matcher, ...], where: str) -> Iterator[Fault]:
+    groups = matchers_of(metric, arm, where)
+    for path, matchers in groups:
         for index, matcher in enumerate(matchers):
             if (wrong := _value_fault(matcher)) is not None:
                 yield fault(f"{path}[{index}].value", wrong)
-    for path, matchers in (*groups, (f"{where}.arm", arm)):
+    for path, matchers in groups:
         others = () if path == f"{where}.arm" else arm
         pairs = (*combinations(matchers, 2), *product(matchers, others))
         for one, other in pairs:

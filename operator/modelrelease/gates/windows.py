@@ -49,6 +49,10 @@ STRETCH = 1.15
 LEFT = 0.2
 """A correlation is over when it is less than this part of the one from tick to tick, or than chance makes of it."""
 
+SLACK = 0.25
+"""Ticks that a window is shorter than it has: a tick is never quite as long as the median one, and windows must not
+wait for one more because of that."""
+
 FEWEST_TICKS = 60
 FEWEST_BAD = 50.0
 """Less history than this says nothing: the window is then the longest one."""
@@ -119,10 +123,14 @@ def _habit(arms: Sequence[tuple[Stratum, Tally]], *, longest_s: int, counts: boo
     phi = max(1.0, covariances[0] + 2 * sum(covariances[1 : lasting + 1]))
     if not lasting:
         return Habit(0, phi)
-    # A tick is never quite as long as the median one: windows must not wait for one more because of that.
     most = MOST_WANDERING if phi >= WANDERS else MOST_IN_WINDOW
     length = _length(lasting, bad / ticks if counts else 0.0, tick_s, longest_s, most)
-    return Habit(math.floor((length - 0.25) * tick_s) if length > 1 else 0, phi)
+    return Habit(seconds_of(length, tick_s), phi)
+
+
+def seconds_of(ticks: int, tick_s: float) -> int:
+    """How long a window of so many ticks is, less SLACK; 0: each tick is one."""
+    return math.floor((ticks - SLACK) * tick_s) if ticks > 1 else 0
 
 
 def _length(lasting: int, bad_per_tick: float, tick_s: float, longest_s: int, most_bad: float) -> int:

@@ -41,8 +41,7 @@ def _found(
     phi = np.where(some, np.maximum(1.0, covariances[:, 0] + 2 * behind), 1.0)
     most_bad = np.where(phi >= WANDERS, chooser.MOST_WANDERING, chooser.MOST_IN_WINDOW)
     length = _length(lasting, bad / live if counts else np.zeros(len(n)), tick_s, longest_s, most_bad)
-    # A tick is never quite as long as the median one: windows must not wait for one more because of that.
-    seconds = np.where(length > 1, np.floor((length - 0.25) * tick_s), 0.0)
+    seconds = np.where(length > 1, np.floor((length - chooser.SLACK) * tick_s), 0.0)
     return np.where(lasting > 0, seconds, 0.0), phi
 
 
